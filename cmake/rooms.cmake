@@ -1,0 +1,38 @@
+# A room is one folder of src/ and one static library. It may link only the rooms below it;
+# tests/house/include_direction_test.py holds the includes to the same table.
+
+# exaone_room(NAME [DEPENDS room...] [LIBRARIES target...]): every .cpp under src/NAME.
+function(exaone_room name)
+  cmake_parse_arguments(ROOM "" "" "DEPENDS;LIBRARIES" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  list(FILTER sources EXCLUDE REGEX "/main\\.cpp$")
+  if(NOT sources)
+    return()
+  endif()
+  add_library(exaone_${name} STATIC ${sources})
+  target_include_directories(exaone_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  target_link_libraries(exaone_${name} PRIVATE exaone_flags PUBLIC Threads::Threads ${ROOM_LIBRARIES})
+  foreach(room ${ROOM_DEPENDS})
+    if(TARGET exaone_${room})
+      target_link_libraries(exaone_${name} PUBLIC exaone_${room})
+    endif()
+  endforeach()
+endfunction()
+
+# exaone_test(ROOM [DEPENDS room...]): every *_test.cpp under tests/ROOM as one GoogleTest binary.
+function(exaone_test room)
+  cmake_parse_arguments(TEST "" "" "DEPENDS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/*.cpp)
+  if(NOT sources OR NOT TARGET exaone_${room})
+    return()
+  endif()
+  add_executable(${room}_tests ${sources})
+  target_include_directories(${room}_tests PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(${room}_tests PRIVATE exaone_flags exaone_${room} GTest::gtest_main)
+  foreach(dependency ${TEST_DEPENDS})
+    target_link_libraries(${room}_tests PRIVATE exaone_${dependency})
+  endforeach()
+  target_compile_definitions(${room}_tests PRIVATE
+    EXAONE_SOURCE_DIR="${CMAKE_SOURCE_DIR}" EXAONE_SHARED_DIR="${CMAKE_SOURCE_DIR}/../shared")
+  gtest_discover_tests(${room}_tests TEST_PREFIX "${room}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+endfunction()

@@ -1,0 +1,65 @@
+// Files: reading at an offset, reading a small one whole, and writing one that appears whole or not at all.
+//
+// Ownership and threads: FileReader owns its descriptor; read_at may be called from several threads at once.
+// AtomicFile belongs to one thread.
+// Source: promises G10, G11 and rule R14 of the reliability specification; POSIX pread, rename, fsync.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace exa {
+
+class FileReader {
+ public:
+  // Errors: kIo where the file is missing, a folder, or cannot be opened.
+  explicit FileReader(const std::filesystem::path& path);
+  ~FileReader();
+  FileReader(FileReader&& other) noexcept;
+  FileReader& operator=(FileReader&& other) noexcept;
+  FileReader(const FileReader&) = delete;
+  FileReader& operator=(const FileReader&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::uint64_t size_bytes() const { return size_bytes_; }
+
+  // Fills all of `out` from `offset`. Errors: kIo on a read error, kBadInput where the file ends early (it was
+  // cut after it was opened).
+  void read_at(std::uint64_t offset, std::span<std::byte> out) const;
+  // Tells the kernel that this range will be read soon; never fails.
+  void will_need(std::uint64_t offset, std::uint64_t n_bytes) const;
+
+ private:
+  std::filesystem::path path_;
+  std::uint64_t size_bytes_ = 0;
+  int fd_ = -1;
+};
+
+// The whole file. Errors: as FileReader; kBadInput where it is larger than max_bytes.
+std::string read_text_file(const std::filesystem::path& path, std::uint64_t max_bytes);
+
+// A new file under its final name only after commit(): written to a temporary name in the same folder, fsynced,
+// renamed, folder fsynced. Destroyed without commit(), it leaves nothing.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  // Errors: kIo with the path and the system's reason.
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+  void commit();
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int fd_ = -1;
+};
+
+}  // namespace exa

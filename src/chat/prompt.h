@@ -1,0 +1,42 @@
+// A conversation as the model wants to read it: messages and tools → template variables → rendered prompt → ids.
+//
+// Ownership and threads: PromptBuilder borrows the tokenizer, owns the template, and is immutable.
+// Source: the chat templates of the model cards, exaone-models specification 6 and 11.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chat/jinja.h"
+#include "text/tokenizer.h"
+
+namespace exa {
+
+enum class Thinking { kAuto, kOn, kOff };  // kAuto: the model card's default (4.0 off, 4.5 on)
+
+struct Prompt {
+  std::string text;
+  std::vector<TokenId> ids;
+  bool opens_reasoning = false;  // the text ends inside an open <think> block
+};
+
+class PromptBuilder {
+ public:
+  PromptBuilder(const Tokenizer& tokenizer, Template chat_template);
+
+  // messages: OpenAI-shaped objects (role, content, tool_calls, …); role developer becomes system.
+  // kwargs: extra template variables (unknown ones are ignored by the template).
+  // Errors: kBadInput naming the message index, or as Template::render.
+  Prompt chat(const nlohmann::ordered_json& messages, const nlohmann::ordered_json& tools, Thinking thinking,
+              const nlohmann::ordered_json& kwargs = nlohmann::ordered_json::object()) const;
+  // The text itself, no template; control tokens in it match.
+  Prompt raw(std::string_view text) const;
+
+ private:
+  const Tokenizer* tokenizer_;
+  Template template_;
+};
+
+}  // namespace exa
