@@ -2,6 +2,8 @@
 add_library(exaone_flags INTERFACE)
 target_compile_options(exaone_flags INTERFACE
   -Wall -Wextra -Wconversion -Wshadow -Werror
+  # g++ 12 reports std::string operator+ wrongly (GCC bug 105329).
+  -Wno-restrict
   # Each rounding is written in the source: the compiler may not fuse a*b+c on its own.
   -ffp-contract=off
   -fstack-protector-strong -fstack-clash-protection
