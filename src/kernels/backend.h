@@ -1,0 +1,104 @@
+// The verbs of a transformer's page: what model/decoder says, whatever device does it.
+//
+// Activations are fp32 rows, one token a row, `stride` floats apart. Bits of a row never depend on how many rows
+// stand beside it, on the number of threads or on how a prompt is cut into chunks (docs/numerics.md).
+// Ownership and threads: a Backend owns its device resources (the CPU one borrows a ThreadPool); one thread calls it.
+// Source: the verbs of exaone-models specification 2; fusion and order of operations from kernels specification 3.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/threads.h"
+#include "kernels/kv_block.h"
+#include "kernels/matrix.h"
+
+namespace exa {
+
+// Where a matrix comes from: `read` fills whole stored rows [row, row + n) and may be called from several threads.
+struct MatrixSource {
+  std::string name;  // for errors
+  DType type;
+  std::int64_t n_rows;
+  std::int64_t n_cols;
+  std::function<void(std::int64_t row, std::int64_t n, std::byte* out)> read;
+};
+
+enum class Precision {
+  kProduction,  // weights in their stored type, activations int8 per 32 where the weight is quantized
+  kExact,       // weights decoded to fp32, everything in fp32
+};
+
+struct MatmulTarget {
+  const Matrix* weight;
+  float* y;               // [n_tokens, weight->n_rows]
+  std::int64_t y_stride;  // floats from row to row
+};
+
+// One sequence's share of an attention call.
+struct AttentionSlice {
+  KvView kv;
+  std::int64_t first_row;       // its first row in q and out
+  std::int64_t n_tokens;        // its rows; row i stands at position first_position + i
+  std::int64_t first_position;
+};
+
+// cos and sin of a rotary embedding, per pair of dimensions.
+struct RopeFrequencies {
+  const float* inverse;  // [head_dim / 2], scaling applied
+  int head_dim;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // Errors: kUnsupported (type, or n_cols that does not suit it), those of source.read, kMemory.
+  virtual Matrix pack(const MatrixSource& source, Precision precision) = 0;
+
+  // x[i] = row ids[i] of table; ids are valid rows.
+  virtual void embed(const Matrix& table, std::span<const std::int32_t> ids, float* x, std::int64_t x_stride) = 0;
+
+  // y = x · Wᵀ for each target; all weights have the same n_cols; x [n_tokens, n_cols].
+  virtual void matmul(const float* x, std::int64_t x_stride, std::int64_t n_tokens,
+                      std::span<const MatmulTarget> targets) = 0;
+
+  // y = x · rsqrt(mean(x²) + eps) · weight, row by row; weight [width] f32; y may be x.
+  virtual void rmsnorm(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width,
+                       const float* weight, float eps, float* y, std::int64_t y_stride) = 0;
+  // residual += rmsnorm(x).
+  virtual void rmsnorm_add(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width,
+                           const float* weight, float eps, float* residual, std::int64_t residual_stride) = 0;
+  // residual += x (pre-norm architectures).
+  virtual void add(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width, float* residual,
+                   std::int64_t residual_stride) = 0;
+
+  // Per head of x [n_tokens, n_heads, head_dim]: RMSNorm over head_dim with weight [head_dim] (skipped where weight
+  // is null), then rotate-half RoPE at positions[row] (skipped where rope is null). In place.
+  virtual void norm_rope_heads(float* x, std::int64_t x_stride, std::int64_t n_tokens, int n_heads, int head_dim,
+                               const float* weight, float eps, const RopeFrequencies* rope,
+                               const std::int64_t* positions) = 0;
+
+  // Stores k and v [n_tokens, n_kv_heads, head_dim] of rows [slice.first_row, …) at the slice's positions.
+  virtual void append_kv(const AttentionSlice& slice, const float* k, std::int64_t k_stride, const float* v,
+                         std::int64_t v_stride) = 0;
+
+  // out[row, h] = softmax(q[row, h] · Kᵀ / sqrt(head_dim)) · V over the positions p with 0 <= row's position - p
+  // < window (window 0: all earlier ones and itself). q, out [rows, n_heads, head_dim]; head h reads kv head
+  // h / (n_heads / n_kv_heads). The slices' keys of these rows have been appended.
+  virtual void attention(std::span<const AttentionSlice> slices, const float* q, std::int64_t q_stride, int n_heads,
+                         std::int64_t window, float* out, std::int64_t out_stride) = 0;
+
+  // gate = silu(gate) · up, elementwise.
+  virtual void silu_mul(float* gate, std::int64_t gate_stride, const float* up, std::int64_t up_stride,
+                        std::int64_t n_tokens, std::int64_t width) = 0;
+};
+
+// The CPU backend with the kernels of choose_isa(). `pool` outlives it.
+std::unique_ptr<Backend> make_cpu_backend(ThreadPool& pool);
+
+}  // namespace exa

@@ -1,0 +1,61 @@
+// The forward pass: token ids in, hidden states and logits out.
+//
+// Ownership and threads: a Decoder borrows weights and backend and owns its activation buffers; one thread calls it.
+// Source: transformers' modular_exaone4.py; exaone-models specification 2.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/memory.h"
+#include "kernels/backend.h"
+#include "model/config.h"
+#include "model/kv_cache.h"
+#include "model/weights.h"
+
+namespace exa {
+
+// One sequence's share of a step: its next tokens, which stand at positions cache->length() …
+struct StepSlice {
+  KvCache* cache;
+  std::span<const std::int32_t> ids;          // valid token ids
+  std::span<const std::int32_t> logits_rows;  // indices into ids, ascending, whose logits are wanted
+};
+
+class Decoder {
+ public:
+  // max_rows: the most rows of one step, all slices together.
+  Decoder(const Weights& weights, Backend& backend, std::int64_t max_rows);
+
+  std::int64_t max_rows() const { return max_rows_; }
+
+  // Runs all slices together and advances their caches. Returns the wanted logits [n, vocab] f32, slice by slice in
+  // the order of logits_rows; they stay valid until the next step. Bits of a row depend on its own sequence only.
+  std::span<const float> step(std::span<const StepSlice> slices);
+
+  // Called with (i, rows): the residual stream before layer i as rows [n_tokens, hidden], i = 0 the embeddings, and
+  // i = n_layers the normed output of the last layer (transformers' hidden_states convention).
+  using HiddenObserver = std::function<void(std::int64_t i, std::span<const float> rows)>;
+  void observe_hidden(HiddenObserver observer) { observer_ = std::move(observer); }
+
+ private:
+  const Weights& weights_;
+  Backend& backend_;
+  std::int64_t max_rows_;
+  HiddenObserver observer_;
+  Buffer activations_;
+  float* residual_;   // [max_rows, hidden]
+  float* qkv_;        // [max_rows, (n_heads + 2 n_kv_heads) head_dim]
+  float* attended_;   // [max_rows, n_heads head_dim]
+  float* projected_;  // [max_rows, hidden]
+  float* gate_;       // [max_rows, ffn_width]
+  float* up_;         // [max_rows, ffn_width]
+  std::vector<float> logits_;
+  std::vector<std::int32_t> ids_;
+  std::vector<std::int64_t> positions_;
+  std::vector<AttentionSlice> attention_slices_;
+};
+
+}  // namespace exa
