@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#include "exaone/error.h"
+
 namespace exa {
 
 // Thinking before answering: as the model card says (EXAONE 4.0 off, 4.5 on), or set by the caller.
@@ -40,7 +42,7 @@ struct SamplingOptions {
   std::optional<std::int64_t> top_k;         // 0: off
   std::optional<double> top_p;               // (0, 1]
   std::optional<double> min_p;               // [0, 1]
-  std::optional<double> repetition_penalty;  // (0, 100]; 1: off; prompt and generated tokens, as Hugging Face
+  std::optional<double> repetition_penalty;  // (0, 100]; 1: off; generated tokens
   std::optional<double> presence_penalty;    // [-2, 2]; generated tokens
   std::optional<double> frequency_penalty;   // [-2, 2]; generated tokens
   std::map<std::int32_t, double> logit_bias; // token id → added to its logit, [-100, 100]
@@ -113,7 +115,7 @@ struct ModelInfo {
 
 class Engine {
  public:
-  // Errors (exa::Error from base/error.h): kIo, kBadInput, kUnsupported, kMemory as the file and machine give cause.
+  // Errors (exa::Error, exaone/error.h): kIo, kBadInput, kUnsupported, kMemory as the file and machine give cause.
   static std::unique_ptr<Engine> load(const EngineOptions& options);
   virtual ~Engine() = default;
 
