@@ -1,0 +1,131 @@
+#include "model/config.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numbers>
+
+#include "base/error.h"
+#include "model/arch/exaone4.h"
+#include "model/config_reader.h"
+
+namespace exa {
+namespace {
+
+// Relations between fields, whatever file they came from.
+void check_relations(const ModelConfig& config, const std::string& where) {
+  const auto require = [&](bool holds, const std::string& message) {
+    if (!holds) throw Error(ErrorKind::kBadInput, message, where);
+  };
+  require(config.n_heads % config.n_kv_heads == 0,
+          "expected query heads to be a multiple of kv heads, found " + std::to_string(config.n_heads) + " and " +
+              std::to_string(config.n_kv_heads));
+  require(config.head_dim > 0 && config.n_heads * config.head_dim <= kMaxWidth,
+          "expected heads × head_dim up to " + std::to_string(kMaxWidth) + ", found " + std::to_string(config.n_heads) +
+              " × " + std::to_string(config.head_dim));
+  require(config.vocab > 0, "expected a vocabulary size, found none");
+  if (config.head_dim % 16 != 0) {
+    throw Error(ErrorKind::kUnsupported,
+                "head_dim is " + std::to_string(config.head_dim) + ", expected a multiple of 16", where);
+  }
+  if (config.hidden % 32 != 0 || config.ffn_width % 32 != 0 || (config.n_heads * config.head_dim) % 32 != 0) {
+    throw Error(ErrorKind::kUnsupported,
+                "hidden, ffn and attention widths are " + std::to_string(config.hidden) + ", " +
+                    std::to_string(config.ffn_width) + ", " + std::to_string(config.n_heads * config.head_dim) +
+                    ", expected multiples of 32",
+                where);
+  }
+}
+
+}  // namespace
+
+ModelConfig read_config(const Checkpoint& checkpoint) {
+  ModelConfig config;
+  const std::string where = checkpoint.path().string();
+  if (checkpoint.format() == CheckpointFormat::kGguf) {
+    const std::string* architecture = checkpoint.get_string("general.architecture");
+    if (!architecture) {
+      throw Error(ErrorKind::kBadInput, "expected a string, found no such key", where + ", key general.architecture");
+    }
+    if (!exaone4::is_gguf_architecture(*architecture)) {
+      throw Error(ErrorKind::kUnsupported, "architecture \"" + *architecture + "\", expected \"exaone4\"",
+                  where + ", key general.architecture");
+    }
+    config = exaone4::read_gguf_config(checkpoint);
+  } else {
+    if (checkpoint.config().is_null()) {
+      throw Error(ErrorKind::kBadInput, "expected config.json beside the weights, found none", where);
+    }
+    const JsonReader root(checkpoint.config(), (checkpoint.path() / "config.json").string());
+    const std::string type = root.string("model_type");
+    if (!exaone4::is_huggingface_model_type(type)) {
+      throw Error(ErrorKind::kUnsupported, "model_type \"" + type + "\", expected \"exaone4\" or \"exaone4_5\"",
+                  root.where("model_type"));
+    }
+    config = exaone4::read_huggingface_config(checkpoint);
+  }
+  check_relations(config, where);
+  return config;
+}
+
+StatedSampling read_stated_sampling(const Checkpoint& checkpoint) {
+  StatedSampling stated;
+  if (checkpoint.format() == CheckpointFormat::kGguf) {
+    stated.temperature = checkpoint.get_f64("general.sampling.temp");
+    stated.top_p = checkpoint.get_f64("general.sampling.top_p");
+    if (const auto top_k = checkpoint.get_u64("general.sampling.top_k")) {
+      stated.top_k = static_cast<std::int64_t>(*top_k & 0x7fffffff);
+    }
+    stated.min_p = checkpoint.get_f64("general.sampling.min_p");
+    stated.repetition_penalty = checkpoint.get_f64("general.sampling.penalty_repeat");
+    // GGUF has no key of its own for it.
+    stated.presence_penalty = checkpoint.get_f64("exaone.sampling.presence_penalty");
+    return stated;
+  }
+  if (checkpoint.generation_config().is_null()) return stated;
+  const JsonReader json(checkpoint.generation_config(), (checkpoint.path() / "generation_config.json").string());
+  const auto number = [&](const char* key, double low, double high) -> std::optional<double> {
+    if (!json.find(key)) return std::nullopt;
+    return json.number(key, low, high);
+  };
+  if (json.find("do_sample")) stated.do_sample = json.boolean("do_sample");
+  stated.temperature = number("temperature", 0.0, 100.0);
+  stated.top_p = number("top_p", 0.0, 1.0);
+  if (json.find("top_k")) stated.top_k = json.integer("top_k", 0, kMaxVocab);
+  stated.min_p = number("min_p", 0.0, 1.0);
+  stated.repetition_penalty = number("repetition_penalty", 0.0, 100.0);
+  stated.presence_penalty = number("presence_penalty", -2.0, 2.0);
+  stated.frequency_penalty = number("frequency_penalty", -2.0, 2.0);
+  return stated;
+}
+
+std::vector<float> rope_inverse_frequencies(const ModelConfig& config, const std::vector<float>* rope_factors) {
+  const auto half = static_cast<std::size_t>(config.head_dim / 2);
+  const auto theta = static_cast<float>(config.rope_theta);
+  std::vector<float> inverse(half);
+  for (std::size_t j = 0; j < half; ++j) {
+    const float exponent = static_cast<float>(2 * j) / static_cast<float>(config.head_dim);
+    inverse[j] = 1.0f / std::pow(theta, exponent);
+  }
+  if (rope_factors) {
+    for (std::size_t j = 0; j < half; ++j) inverse[j] /= (*rope_factors)[j];
+    return inverse;
+  }
+  if (!config.rope_scaling) return inverse;
+  const Llama3Rope& scaling = *config.rope_scaling;
+  const float longest = scaling.original_context / scaling.low_freq_factor;
+  const float shortest = scaling.original_context / scaling.high_freq_factor;
+  for (float& frequency : inverse) {
+    const float wavelength = 2.0f * std::numbers::pi_v<float> / frequency;
+    if (wavelength < shortest) continue;
+    if (wavelength > longest) {
+      frequency /= scaling.factor;
+      continue;
+    }
+    const float smooth = (scaling.original_context / wavelength - scaling.low_freq_factor) /
+                         (scaling.high_freq_factor - scaling.low_freq_factor);
+    frequency = (1.0f - smooth) * frequency / scaling.factor + smooth * frequency;
+  }
+  return inverse;
+}
+
+}  // namespace exa
