@@ -71,6 +71,8 @@ class Checkpoint {
   void read(const TensorInfo& tensor, std::uint64_t offset, std::span<std::byte> out) const;
   // Hints that the tensor will be read soon.
   void will_need(const TensorInfo& tensor) const;
+  // The CRC32C of the tensor's bytes that a GGUF file written by exaone carries; nothing where it carries none.
+  std::optional<std::uint32_t> crc32c(const TensorInfo& tensor) const;
 
   // GGUF metadata in file order; empty for the other formats.
   std::span<const std::pair<std::string, MetadataValue>> metadata() const;
