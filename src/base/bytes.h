@@ -1,4 +1,5 @@
-// Reading numbers out of bytes that somebody else wrote: every length is proved against what is left before use.
+// Reading numbers out of bytes that somebody else wrote: every length is proved against what is left before
+// use.
 //
 // Ownership and threads: a reader borrows its bytes; one thread a reader.
 // Source: rules R1, R2 and R4 of the reliability specification.

@@ -11,21 +11,45 @@
 namespace exa {
 
 enum class DType : std::uint8_t {
-  kF64, kF32, kF16, kBF16, kF8E4M3, kF8E5M2,
-  kI64, kI32, kI16, kI8, kU64, kU32, kU16, kU8, kBool,
-  kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0,
-  kQ2_K, kQ3_K, kQ4_K, kQ5_K, kQ6_K,
-  kIQ4_NL, kIQ4_XS,
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kF8E4M3,
+  kF8E5M2,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU64,
+  kU32,
+  kU16,
+  kU8,
+  kBool,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kIQ4_NL,
+  kIQ4_XS,
 };
 
 struct DTypeTraits {
-  std::string_view name;     // "Q4_K", "BF16", …
-  std::uint32_t block_size;  // elements a block; 1 for plain types
-  std::uint32_t block_bytes; // bytes a block
+  std::string_view name;      // "Q4_K", "BF16", …
+  std::uint32_t block_size;   // elements a block; 1 for plain types
+  std::uint32_t block_bytes;  // bytes a block
 };
 
 const DTypeTraits& traits(DType type);
-inline std::string_view name(DType type) { return traits(type).name; }
+inline std::string_view name(DType type) {
+  return traits(type).name;
+}
 
 // True for the types stored in blocks with shared scales (Q4_0 … IQ4_XS).
 bool is_quantized(DType type);

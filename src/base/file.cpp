@@ -26,7 +26,8 @@ FileReader::FileReader(const std::filesystem::path& path) : path_(path) {
   struct stat info {};
   if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
     const bool regular = S_ISREG(info.st_mode);
-    const Error error = regular ? io_error(path, "cannot stat") : Error(ErrorKind::kIo, "not a regular file", path.string());
+    const Error error =
+        regular ? io_error(path, "cannot stat") : Error(ErrorKind::kIo, "not a regular file", path.string());
     ::close(fd_);
     fd_ = -1;
     throw error;
@@ -76,7 +77,8 @@ std::string read_text_file(const std::filesystem::path& path, std::uint64_t max_
   const FileReader file(path);
   if (file.size_bytes() > max_bytes) {
     throw Error(ErrorKind::kBadInput,
-                "file has " + std::to_string(file.size_bytes()) + " bytes, expected at most " + std::to_string(max_bytes),
+                "file has " + std::to_string(file.size_bytes()) + " bytes, expected at most " +
+                    std::to_string(max_bytes),
                 path.string());
   }
   std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
@@ -111,13 +113,16 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text.data(), text.size()))); }
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 void AtomicFile::commit() {
   if (::fsync(fd_) != 0) throw io_error(path_, "cannot flush to disk");
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw io_error(path_, "cannot rename into place");
   ::close(std::exchange(fd_, -1));
-  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
+  const std::filesystem::path folder =
+      path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");
   const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder_fd >= 0) {
     ::fsync(folder_fd);

@@ -27,8 +27,8 @@ class FileReader {
   const std::filesystem::path& path() const { return path_; }
   std::uint64_t size_bytes() const { return size_bytes_; }
 
-  // Fills all of `out` from `offset`. Errors: kIo on a read error, kBadInput where the file ends early (it was
-  // cut after it was opened).
+  // Fills all of `out` from `offset`. Errors: kIo on a read error, kBadInput where the file ends early (it
+  // was cut after it was opened).
   void read_at(std::uint64_t offset, std::span<std::byte> out) const;
   // Tells the kernel that this range will be read soon; never fails.
   void will_need(std::uint64_t offset, std::uint64_t n_bytes) const;
@@ -42,8 +42,8 @@ class FileReader {
 // The whole file. Errors: as FileReader; kBadInput where it is larger than max_bytes.
 std::string read_text_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
-// A new file under its final name only after commit(): written to a temporary name in the same folder, fsynced,
-// renamed, folder fsynced. Destroyed without commit(), it leaves nothing.
+// A new file under its final name only after commit(): written to a temporary name in the same folder,
+// fsynced, renamed, folder fsynced. Destroyed without commit(), it leaves nothing.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);

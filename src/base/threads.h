@@ -14,7 +14,8 @@ namespace exa {
 // Cores this process may use: the affinity mask, cut by the cgroup's cpu.max, one per physical core.
 int usable_cores();
 
-// The half-open range of `total` items that worker `index` of `count` takes: contiguous, sizes differ by at most one.
+// The half-open range of `total` items that worker `index` of `count` takes: contiguous, sizes differ by at
+// most one.
 struct WorkRange {
   std::size_t begin;
   std::size_t end;
@@ -35,15 +36,16 @@ class ThreadPool {
 
   int n_threads() const;
 
-  // job(context, worker, n_threads) on every worker; returns when all have finished. Memory written before run()
-  // is visible to the workers, and theirs to the caller after it.
+  // job(context, worker, n_threads) on every worker; returns when all have finished. Memory written before
+  // run() is visible to the workers, and theirs to the caller after it.
   using Job = void (*)(void* context, int worker, int n_threads);
   void run(Job job, void* context);
 
   // The same for a callable `f(int worker, int n_threads)`.
   template <typename F>
   void parallel(F&& f) {
-    run([](void* context, int worker, int n) { (*static_cast<std::remove_reference_t<F>*>(context))(worker, n); },
+    run([](void* context, int worker,
+           int n) { (*static_cast<std::remove_reference_t<F>*>(context))(worker, n); },
         const_cast<void*>(static_cast<const void*>(&f)));
   }
 

@@ -17,11 +17,11 @@ void check_relations(const ModelConfig& config, const std::string& where) {
     if (!holds) throw Error(ErrorKind::kBadInput, message, where);
   };
   require(config.n_heads % config.n_kv_heads == 0,
-          "expected query heads to be a multiple of kv heads, found " + std::to_string(config.n_heads) + " and " +
-              std::to_string(config.n_kv_heads));
+          "expected query heads to be a multiple of kv heads, found " + std::to_string(config.n_heads) +
+              " and " + std::to_string(config.n_kv_heads));
   require(config.head_dim > 0 && config.n_heads * config.head_dim <= kMaxWidth,
-          "expected heads × head_dim up to " + std::to_string(kMaxWidth) + ", found " + std::to_string(config.n_heads) +
-              " × " + std::to_string(config.head_dim));
+          "expected heads × head_dim up to " + std::to_string(kMaxWidth) + ", found " +
+              std::to_string(config.n_heads) + " × " + std::to_string(config.head_dim));
   require(config.vocab > 0, "expected a vocabulary size, found none");
   if (config.head_dim % 16 != 0) {
     throw Error(ErrorKind::kUnsupported,
@@ -30,8 +30,8 @@ void check_relations(const ModelConfig& config, const std::string& where) {
   if (config.hidden % 32 != 0 || config.ffn_width % 32 != 0 || (config.n_heads * config.head_dim) % 32 != 0) {
     throw Error(ErrorKind::kUnsupported,
                 "hidden, ffn and attention widths are " + std::to_string(config.hidden) + ", " +
-                    std::to_string(config.ffn_width) + ", " + std::to_string(config.n_heads * config.head_dim) +
-                    ", expected multiples of 32",
+                    std::to_string(config.ffn_width) + ", " +
+                    std::to_string(config.n_heads * config.head_dim) + ", expected multiples of 32",
                 where);
   }
 }
@@ -44,7 +44,8 @@ ModelConfig read_config(const Checkpoint& checkpoint) {
   if (checkpoint.format() == CheckpointFormat::kGguf) {
     const std::string* architecture = checkpoint.get_string("general.architecture");
     if (!architecture) {
-      throw Error(ErrorKind::kBadInput, "expected a string, found no such key", where + ", key general.architecture");
+      throw Error(ErrorKind::kBadInput, "expected a string, found no such key",
+                  where + ", key general.architecture");
     }
     if (!exaone4::is_gguf_architecture(*architecture)) {
       throw Error(ErrorKind::kUnsupported, "architecture \"" + *architecture + "\", expected \"exaone4\"",
@@ -58,7 +59,8 @@ ModelConfig read_config(const Checkpoint& checkpoint) {
     const JsonReader root(checkpoint.config(), (checkpoint.path() / "config.json").string());
     const std::string type = root.string("model_type");
     if (!exaone4::is_huggingface_model_type(type)) {
-      throw Error(ErrorKind::kUnsupported, "model_type \"" + type + "\", expected \"exaone4\" or \"exaone4_5\"",
+      throw Error(ErrorKind::kUnsupported,
+                  "model_type \"" + type + "\", expected \"exaone4\" or \"exaone4_5\"",
                   root.where("model_type"));
     }
     config = exaone4::read_huggingface_config(checkpoint);
@@ -82,7 +84,8 @@ StatedSampling read_stated_sampling(const Checkpoint& checkpoint) {
     return stated;
   }
   if (checkpoint.generation_config().is_null()) return stated;
-  const JsonReader json(checkpoint.generation_config(), (checkpoint.path() / "generation_config.json").string());
+  const JsonReader json(checkpoint.generation_config(),
+                        (checkpoint.path() / "generation_config.json").string());
   const auto number = [&](const char* key, double low, double high) -> std::optional<double> {
     if (!json.find(key)) return std::nullopt;
     return json.number(key, low, high);
@@ -98,7 +101,8 @@ StatedSampling read_stated_sampling(const Checkpoint& checkpoint) {
   return stated;
 }
 
-std::vector<float> rope_inverse_frequencies(const ModelConfig& config, const std::vector<float>* rope_factors) {
+std::vector<float> rope_inverse_frequencies(const ModelConfig& config,
+                                            const std::vector<float>* rope_factors) {
   const auto half = static_cast<std::size_t>(config.head_dim / 2);
   const auto theta = static_cast<float>(config.rope_theta);
   std::vector<float> inverse(half);

@@ -57,9 +57,9 @@ struct ModelConfig {
   double rope_theta = 0;
   std::optional<Llama3Rope> rope_scaling;  // from a config; GGUF brings rope_freqs.weight instead
   bool tied_head = false;
-  std::int64_t n_mtp_layers = 0;           // layers after the last one that draft tokens
-  std::int64_t window = 0;                 // of the sliding layers; 0 where there are none
-  std::vector<LayerSpec> layers;           // n_layers entries
+  std::int64_t n_mtp_layers = 0;  // layers after the last one that draft tokens
+  std::int64_t window = 0;        // of the sliding layers; 0 where there are none
+  std::vector<LayerSpec> layers;  // n_layers entries
 
   std::int64_t n_layers() const { return static_cast<std::int64_t>(layers.size()); }
 };
@@ -76,13 +76,15 @@ struct StatedSampling {
   std::optional<double> frequency_penalty;
 };
 
-// Errors: kUnsupported for an architecture this program does not run; kBadInput naming key, expected and found for a
-// missing, mistyped or contradictory value (heads that do not divide, window 0, more than 512 layers, …).
+// Errors: kUnsupported for an architecture this program does not run; kBadInput naming key, expected and
+// found for a missing, mistyped or contradictory value (heads that do not divide, window 0, more than 512
+// layers, …).
 ModelConfig read_config(const Checkpoint& checkpoint);
 StatedSampling read_stated_sampling(const Checkpoint& checkpoint);
 
-// inv_freq[j] for j < head_dim / 2 in fp32 as Hugging Face computes them; rope_factors (GGUF rope_freqs.weight,
-// head_dim / 2 entries) divide where given, else config.rope_scaling applies.
-std::vector<float> rope_inverse_frequencies(const ModelConfig& config, const std::vector<float>* rope_factors);
+// inv_freq[j] for j < head_dim / 2 in fp32 as Hugging Face computes them; rope_factors (GGUF
+// rope_freqs.weight, head_dim / 2 entries) divide where given, else config.rope_scaling applies.
+std::vector<float> rope_inverse_frequencies(const ModelConfig& config,
+                                            const std::vector<float>* rope_factors);
 
 }  // namespace exa

@@ -17,7 +17,9 @@ bool JsonReader::has_key(std::string_view key) const {
   return object_->is_object() && object_->find(std::string(key)) != object_->end();
 }
 
-std::string JsonReader::where(std::string_view key) const { return where_ + ", key " + std::string(key); }
+std::string JsonReader::where(std::string_view key) const {
+  return where_ + ", key " + std::string(key);
+}
 
 Error JsonReader::error(std::string_view key, const std::string& expected, const std::string& found) const {
   return Error(ErrorKind::kBadInput, "expected " + expected + ", found " + found, where(key));

@@ -1,5 +1,5 @@
-// Typed, ranged reading of hyperparameters from config.json and from GGUF metadata: every failure names the key, what
-// was expected and what was found.
+// Typed, ranged reading of hyperparameters from config.json and from GGUF metadata: every failure names the
+// key, what was expected and what was found.
 //
 // Ownership and threads: readers borrow the checkpoint; const and cheap.
 // Source: reliability specification 4.3 (fields carry ranges).
@@ -23,7 +23,8 @@ inline constexpr std::int64_t kMaxLayers = 512;
 class JsonReader {
  public:
   // where: the file, and the path inside it of a nested object.
-  JsonReader(const nlohmann::ordered_json& object, std::string where) : object_(&object), where_(std::move(where)) {}
+  JsonReader(const nlohmann::ordered_json& object, std::string where)
+      : object_(&object), where_(std::move(where)) {}
 
   // The value; null pointer where the key is absent or null.
   const nlohmann::ordered_json* find(std::string_view key) const;
@@ -48,10 +49,12 @@ class JsonReader {
 class GgufReader {
  public:
   // prefix: the architecture's, e.g. "exaone4.".
-  GgufReader(const Checkpoint& checkpoint, std::string prefix) : checkpoint_(&checkpoint), prefix_(std::move(prefix)) {}
+  GgufReader(const Checkpoint& checkpoint, std::string prefix)
+      : checkpoint_(&checkpoint), prefix_(std::move(prefix)) {}
 
   std::int64_t integer(std::string_view key, std::int64_t low, std::int64_t high) const;
-  std::int64_t integer_or(std::string_view key, std::int64_t low, std::int64_t high, std::int64_t fallback) const;
+  std::int64_t integer_or(std::string_view key, std::int64_t low, std::int64_t high,
+                          std::int64_t fallback) const;
   double number(std::string_view key, double low, double high) const;
   double number_or(std::string_view key, double low, double high, double fallback) const;
   bool is_bool_array(std::string_view key) const;

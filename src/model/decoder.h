@@ -1,7 +1,7 @@
 // The forward pass: token ids in, hidden states and logits out.
 //
-// Ownership and threads: a Decoder borrows weights and backend and owns its activation buffers; one thread calls it.
-// Source: transformers' modular_exaone4.py; exaone-models specification 2.
+// Ownership and threads: a Decoder borrows weights and backend and owns its activation buffers; one thread
+// calls it. Source: transformers' modular_exaone4.py; exaone-models specification 2.
 #pragma once
 
 #include <cstdint>
@@ -30,13 +30,16 @@ class Decoder {
   Decoder(const Weights& weights, Backend& backend, std::int64_t max_rows);
 
   std::int64_t max_rows() const { return max_rows_; }
+  const ModelConfig& config() const { return weights_.config; }
 
-  // Runs all slices together and advances their caches. Returns the wanted logits [n, vocab] f32, slice by slice in
-  // the order of logits_rows; they stay valid until the next step. Bits of a row depend on its own sequence only.
+  // Runs all slices together and advances their caches. Returns the wanted logits [n, vocab] f32, slice by
+  // slice in the order of logits_rows; they stay valid until the next step. Bits of a row depend on its own
+  // sequence only.
   std::span<const float> step(std::span<const StepSlice> slices);
 
-  // Called with (i, rows): the residual stream before layer i as rows [n_tokens, hidden], i = 0 the embeddings, and
-  // i = n_layers the normed output of the last layer (transformers' hidden_states convention).
+  // Called with (i, rows): the residual stream before layer i as rows [n_tokens, hidden], i = 0 the
+  // embeddings, and i = n_layers the normed output of the last layer (transformers' hidden_states
+  // convention).
   using HiddenObserver = std::function<void(std::int64_t i, std::span<const float> rows)>;
   void observe_hidden(HiddenObserver observer) { observer_ = std::move(observer); }
 

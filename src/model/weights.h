@@ -17,24 +17,24 @@
 namespace exa {
 
 struct LayerWeights {
-  Matrix q, k, v;                         // [n_heads·head_dim | n_kv_heads·head_dim, hidden]
-  std::vector<float> q_norm, k_norm;      // [head_dim]
-  Matrix o;                               // [hidden, n_heads·head_dim]
-  std::vector<float> post_attention_norm; // [hidden]
-  Matrix gate, up;                        // [ffn_width, hidden]
-  Matrix down;                            // [hidden, ffn_width]
-  std::vector<float> post_ffn_norm;       // [hidden]
+  Matrix q, k, v;                          // [n_heads·head_dim | n_kv_heads·head_dim, hidden]
+  std::vector<float> q_norm, k_norm;       // [head_dim]
+  Matrix o;                                // [hidden, n_heads·head_dim]
+  std::vector<float> post_attention_norm;  // [hidden]
+  Matrix gate, up;                         // [ffn_width, hidden]
+  Matrix down;                             // [hidden, ffn_width]
+  std::vector<float> post_ffn_norm;        // [hidden]
 };
 
 struct Weights {
   ModelConfig config;
   Precision precision = Precision::kProduction;
-  Matrix embedding;                       // [vocab, hidden]
+  Matrix embedding;  // [vocab, hidden]
   std::vector<LayerWeights> layers;
-  std::vector<float> final_norm;          // [hidden]
-  std::optional<Matrix> head;             // [vocab, hidden]; absent: the embedding serves
-  std::vector<float> rope_inverse;        // [head_dim / 2]
-  std::vector<std::string> unused;        // tensors of the file that no room here uses (MTP, vision)
+  std::vector<float> final_norm;    // [hidden]
+  std::optional<Matrix> head;       // [vocab, hidden]; absent: the embedding serves
+  std::vector<float> rope_inverse;  // [head_dim / 2]
+  std::vector<std::string> unused;  // tensors of the file that no room here uses (MTP, vision)
 
   const Matrix& head_matrix() const { return head ? *head : embedding; }
   std::size_t size_bytes() const;
@@ -43,8 +43,8 @@ struct Weights {
 // progress(done_bytes, total_bytes) is called now and then on the calling thread.
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
-// Errors: kBadInput for a missing tensor or a shape that does not follow from the config (tensor, expected, found),
-// for an unknown tensor that no skip list names; kUnsupported for a type the kernels cannot use.
+// Errors: kBadInput for a missing tensor or a shape that does not follow from the config (tensor, expected,
+// found), for an unknown tensor that no skip list names; kUnsupported for a type the kernels cannot use.
 Weights load_weights(const Checkpoint& checkpoint, Backend& backend, Precision precision,
                      const LoadProgress& progress = {});
 

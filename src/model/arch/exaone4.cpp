@@ -42,13 +42,15 @@ std::vector<bool> sliding_layers(const JsonReader& text, std::int64_t n_layers) 
   std::vector<bool> slides(static_cast<std::size_t>(n_layers), false);
   if (const ordered_json* types = text.find("layer_types")) {
     if (!types->is_array() || types->size() < slides.size()) {
-      throw text.error("layer_types", "a list of at least num_hidden_layers = " + std::to_string(n_layers) + " entries",
+      throw text.error("layer_types",
+                       "a list of at least num_hidden_layers = " + std::to_string(n_layers) + " entries",
                        types->is_array() ? std::to_string(types->size()) + " entries" : types->type_name());
     }
     for (std::size_t i = 0; i < slides.size(); ++i) {
       const ordered_json& type = (*types)[i];
       if (type != "sliding_attention" && type != "full_attention") {
-        throw text.error("layer_types[" + std::to_string(i) + "]", "\"sliding_attention\" or \"full_attention\"",
+        throw text.error("layer_types[" + std::to_string(i) + "]",
+                         "\"sliding_attention\" or \"full_attention\"",
                          type.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
       }
       slides[i] = type == "sliding_attention";
@@ -103,7 +105,9 @@ void read_rope(const JsonReader& text, ModelConfig& config) {
 
 }  // namespace
 
-bool is_gguf_architecture(std::string_view name) { return name == "exaone4"; }
+bool is_gguf_architecture(std::string_view name) {
+  return name == "exaone4";
+}
 
 bool is_huggingface_model_type(std::string_view name) {
   return name == "exaone4" || name == "exaone4_5" || name == "exaone4_5_text";
@@ -118,7 +122,8 @@ ModelConfig read_huggingface_config(const Checkpoint& checkpoint) {
   config.architecture_name = root.string("model_type");
   config.model_name = checkpoint.path().filename().string();
   if (root.find("quantization_config")) {
-    throw Error(ErrorKind::kUnsupported, "weights stored in a quantized Hugging Face format, expected plain bf16, f16 or f32",
+    throw Error(ErrorKind::kUnsupported,
+                "weights stored in a quantized Hugging Face format, expected plain bf16, f16 or f32",
                 root.where("quantization_config"));
   }
   config.hidden = text.integer("hidden_size", 1, kMaxWidth);
@@ -129,9 +134,11 @@ ModelConfig read_huggingface_config(const Checkpoint& checkpoint) {
   config.ffn_width = text.integer("intermediate_size", 1, kMaxWidth);
   config.vocab = text.integer("vocab_size", 1, kMaxVocab);
   config.max_context = text.integer("max_position_embeddings", 1, kMaxContext);
-  config.rms_eps = text.find("rms_norm_eps") ? static_cast<float>(text.number("rms_norm_eps", 0.0, 1.0)) : 1e-5f;
+  config.rms_eps =
+      text.find("rms_norm_eps") ? static_cast<float>(text.number("rms_norm_eps", 0.0, 1.0)) : 1e-5f;
   if (text.find("hidden_act") && text.string("hidden_act") != "silu") {
-    throw Error(ErrorKind::kUnsupported, "activation \"" + text.string("hidden_act") + "\", expected \"silu\"",
+    throw Error(ErrorKind::kUnsupported,
+                "activation \"" + text.string("hidden_act") + "\", expected \"silu\"",
                 text.where("hidden_act"));
   }
   // The outer object decides where there is one (EXAONE 4.5).
@@ -149,11 +156,12 @@ ModelConfig read_huggingface_config(const Checkpoint& checkpoint) {
   const std::int64_t n_layers = text.integer("num_hidden_layers", 1, kMaxLayers);
   // transformers: an absent key means 4096, a null no window at all.
   const bool is_null = text.has_key("sliding_window") && !text.find("sliding_window");
-  config.window = is_null                         ? 0
+  config.window = is_null                          ? 0
                   : text.has_key("sliding_window") ? text.integer("sliding_window", 1, kMaxContext)
                                                    : 4096;
-  const std::vector<bool> slides =
-      config.window > 0 ? sliding_layers(text, n_layers) : std::vector<bool>(static_cast<std::size_t>(n_layers), false);
+  const std::vector<bool> slides = config.window > 0
+                                       ? sliding_layers(text, n_layers)
+                                       : std::vector<bool>(static_cast<std::size_t>(n_layers), false);
   for (const bool layer_slides : slides) config.layers.push_back(layer_spec(layer_slides, config.window));
   return config;
 }
@@ -202,17 +210,20 @@ ModelConfig read_gguf_config(const Checkpoint& checkpoint) {
   // The first published 32B files lack the keys; their depth tells them apart.
   if (!checkpoint.has("exaone4.attention.sliding_window") && n_layers == 64) config.window = 4096;
   if (config.window > 0) {
-    const bool is_array = checkpoint.has(pattern_key) && gguf.is_bool_array("attention.sliding_window_pattern");
+    const bool is_array =
+        checkpoint.has(pattern_key) && gguf.is_bool_array("attention.sliding_window_pattern");
     if (is_array) {
       const std::vector<bool> stated = *checkpoint.get_bools(pattern_key);
       if (stated.size() < slides.size()) {
         throw gguf.error("attention.sliding_window_pattern",
-                         "at least " + std::to_string(n_layers) + " entries, one a layer", std::to_string(stated.size()));
+                         "at least " + std::to_string(n_layers) + " entries, one a layer",
+                         std::to_string(stated.size()));
       }
       slides.assign(stated.begin(), stated.begin() + n_layers);
     } else {
       period = gguf.integer_or("attention.sliding_window_pattern", 1, 512, period);
-      for (std::int64_t i = 0; i < n_layers; ++i) slides[static_cast<std::size_t>(i)] = i % period < period - 1;
+      for (std::int64_t i = 0; i < n_layers; ++i)
+        slides[static_cast<std::size_t>(i)] = i % period < period - 1;
     }
   }
   for (const bool layer_slides : slides) config.layers.push_back(layer_spec(layer_slides, config.window));
@@ -221,11 +232,18 @@ ModelConfig read_gguf_config(const Checkpoint& checkpoint) {
 
 TensorNames::TensorNames(const Checkpoint& checkpoint)
     : gguf_(checkpoint.format() == CheckpointFormat::kGguf),
-      prefix_(checkpoint.find("model.language_model.embed_tokens.weight") ? "model.language_model." : "model.") {}
+      prefix_(checkpoint.find("model.language_model.embed_tokens.weight") ? "model.language_model."
+                                                                          : "model.") {}
 
-std::string TensorNames::embedding() const { return gguf_ ? "token_embd.weight" : prefix_ + "embed_tokens.weight"; }
-std::string TensorNames::final_norm() const { return gguf_ ? "output_norm.weight" : prefix_ + "norm.weight"; }
-std::string TensorNames::head() const { return gguf_ ? "output.weight" : "lm_head.weight"; }
+std::string TensorNames::embedding() const {
+  return gguf_ ? "token_embd.weight" : prefix_ + "embed_tokens.weight";
+}
+std::string TensorNames::final_norm() const {
+  return gguf_ ? "output_norm.weight" : prefix_ + "norm.weight";
+}
+std::string TensorNames::head() const {
+  return gguf_ ? "output.weight" : "lm_head.weight";
+}
 
 std::string TensorNames::layer(std::int64_t index, std::string_view part) const {
   if (gguf_) return "blk." + std::to_string(index) + "." + std::string(part) + ".weight";
@@ -239,7 +257,8 @@ std::string TensorNames::layer(std::int64_t index, std::string_view part) const 
 
 bool TensorNames::is_beside(std::string_view tensor_name, const ModelConfig& config) const {
   if (gguf_) {
-    if (tensor_name == kRopeFactors || tensor_name.starts_with("v.") || tensor_name.starts_with("mm.")) return true;
+    if (tensor_name == kRopeFactors || tensor_name.starts_with("v.") || tensor_name.starts_with("mm."))
+      return true;
     for (std::int64_t i = 0; i < config.n_mtp_layers; ++i) {
       if (tensor_name.starts_with("blk." + std::to_string(config.n_layers() + i) + ".")) return true;
     }

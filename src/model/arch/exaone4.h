@@ -34,7 +34,8 @@ class TensorNames {
   std::string layer(std::int64_t index, std::string_view part) const;
   static constexpr std::string_view kRopeFactors = "rope_freqs.weight";
 
-  // True for tensors that belong to rooms beside the text decoder (drafting layer, vision tower, rotary buffers).
+  // True for tensors that belong to rooms beside the text decoder (drafting layer, vision tower, rotary
+  // buffers).
   bool is_beside(std::string_view tensor_name, const ModelConfig& config) const;
 
  private:

@@ -1,0 +1,112 @@
+#include "model/decoder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace exa {
+
+Decoder::Decoder(const Weights& weights, Backend& backend, std::int64_t max_rows)
+    : weights_(weights), backend_(backend), max_rows_(max_rows) {
+  const ModelConfig& c = weights.config;
+  const std::int64_t q_width = c.n_heads * c.head_dim;
+  const std::int64_t kv_width = c.n_kv_heads * c.head_dim;
+  const std::int64_t widths[] = {c.hidden,   q_width + 2 * kv_width, q_width, c.hidden, c.ffn_width,
+                                 c.ffn_width};
+  float** const rows[] = {&residual_, &qkv_, &attended_, &projected_, &gate_, &up_};
+  std::int64_t total = 0;
+  for (const std::int64_t width : widths) total += width * max_rows;
+  activations_ = Buffer(static_cast<std::size_t>(total) * sizeof(float));
+  float* next = activations_.as<float>();
+  for (std::size_t i = 0; i < std::size(widths); ++i) {
+    *rows[i] = next;
+    next += widths[i] * max_rows;
+  }
+}
+
+std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
+  const ModelConfig& c = weights_.config;
+  const std::int64_t hidden = c.hidden;
+  const std::int64_t q_width = c.n_heads * c.head_dim;
+  const std::int64_t kv_width = c.n_kv_heads * c.head_dim;
+  const std::int64_t qkv_width = q_width + 2 * kv_width;
+  const int n_heads = static_cast<int>(c.n_heads);
+  const int n_kv_heads = static_cast<int>(c.n_kv_heads);
+  const int head_dim = static_cast<int>(c.head_dim);
+  const RopeFrequencies rope{weights_.rope_inverse.data(), head_dim};
+
+  ids_.clear();
+  positions_.clear();
+  attention_slices_.clear();
+  for (const StepSlice& slice : slices) {
+    const auto n_tokens = static_cast<std::int64_t>(slice.ids.size());
+    slice.cache->reserve(n_tokens);
+    attention_slices_.push_back({.kv = {},
+                                 .first_row = static_cast<std::int64_t>(ids_.size()),
+                                 .n_tokens = n_tokens,
+                                 .first_position = slice.cache->length()});
+    for (std::int64_t i = 0; i < n_tokens; ++i) positions_.push_back(slice.cache->length() + i);
+    ids_.insert(ids_.end(), slice.ids.begin(), slice.ids.end());
+  }
+  const auto n = static_cast<std::int64_t>(ids_.size());
+  if (n > max_rows_) {
+    throw Error(ErrorKind::kInternal,
+                "step of " + std::to_string(n) + " rows, expected at most " + std::to_string(max_rows_));
+  }
+
+  float* const q = qkv_;
+  float* const k = qkv_ + q_width;
+  float* const v = k + kv_width;
+  backend_.embed(weights_.embedding, ids_, residual_, hidden);
+  for (std::int64_t i = 0; i < c.n_layers(); ++i) {
+    const LayerWeights& w = weights_.layers[static_cast<std::size_t>(i)];
+    const LayerSpec& spec = c.layers[static_cast<std::size_t>(i)];
+    if (observer_) observer_(i, {residual_, static_cast<std::size_t>(n * hidden)});
+
+    const MatmulTarget qkv[] = {{&w.q, q, qkv_width}, {&w.k, k, qkv_width}, {&w.v, v, qkv_width}};
+    backend_.matmul(residual_, hidden, n, qkv);
+    const RopeFrequencies* const rotation = spec.rope ? &rope : nullptr;
+    backend_.norm_rope_heads(q, qkv_width, n, n_heads, head_dim, w.q_norm.data(), c.rms_eps, rotation,
+                             positions_.data());
+    backend_.norm_rope_heads(k, qkv_width, n, n_kv_heads, head_dim, w.k_norm.data(), c.rms_eps, rotation,
+                             positions_.data());
+    for (std::size_t s = 0; s < slices.size(); ++s) {
+      attention_slices_[s].kv = slices[s].cache->view(i);
+      backend_.append_kv(attention_slices_[s], k, qkv_width, v, qkv_width);
+    }
+    backend_.attention(attention_slices_, q, qkv_width, n_heads, spec.window, attended_, q_width);
+    const MatmulTarget o[] = {{&w.o, projected_, hidden}};
+    backend_.matmul(attended_, q_width, n, o);
+    backend_.rmsnorm_add(projected_, hidden, n, hidden, w.post_attention_norm.data(), c.rms_eps, residual_,
+                         hidden);
+
+    const MatmulTarget gate_up[] = {{&w.gate, gate_, c.ffn_width}, {&w.up, up_, c.ffn_width}};
+    backend_.matmul(residual_, hidden, n, gate_up);
+    backend_.silu_mul(gate_, c.ffn_width, up_, c.ffn_width, n, c.ffn_width);
+    const MatmulTarget down[] = {{&w.down, projected_, hidden}};
+    backend_.matmul(gate_, c.ffn_width, n, down);
+    backend_.rmsnorm_add(projected_, hidden, n, hidden, w.post_ffn_norm.data(), c.rms_eps, residual_, hidden);
+  }
+  for (const StepSlice& slice : slices) slice.cache->advance(static_cast<std::int64_t>(slice.ids.size()));
+
+  if (observer_) {
+    backend_.rmsnorm(residual_, hidden, n, hidden, weights_.final_norm.data(), c.rms_eps, projected_, hidden);
+    observer_(c.n_layers(), {projected_, static_cast<std::size_t>(n * hidden)});
+  }
+  std::int64_t n_logits = 0;
+  for (std::size_t s = 0; s < slices.size(); ++s) {
+    for (const std::int32_t row : slices[s].logits_rows) {
+      backend_.rmsnorm(residual_ + (attention_slices_[s].first_row + row) * hidden, hidden, 1, hidden,
+                       weights_.final_norm.data(), c.rms_eps, projected_ + n_logits * hidden, hidden);
+      ++n_logits;
+    }
+  }
+  if (n_logits == 0) return {};
+  logits_.resize(static_cast<std::size_t>(n_logits * c.vocab));
+  const MatmulTarget head[] = {{&weights_.head_matrix(), logits_.data(), c.vocab}};
+  backend_.matmul(projected_, hidden, n_logits, head);
+  return logits_;
+}
+
+}  // namespace exa

@@ -1,0 +1,104 @@
+#include "model/kv_cache.h"
+
+#include <algorithm>
+
+namespace exa {
+namespace {
+
+constexpr std::size_t kBufferBytes = std::size_t{4} << 20;
+
+std::int64_t blocks_for(std::int64_t n_positions) {
+  return (n_positions + kKvBlock - 1) / kKvBlock;
+}
+
+// Rows of a chunk look back window − 1 positions; both ends may share a block with positions outside.
+std::int64_t ring_blocks_for(std::int64_t window, std::int64_t max_chunk) {
+  return (window - 1 + max_chunk) / kKvBlock + 2;
+}
+
+}  // namespace
+
+KvCache::KvCache(const ModelConfig& config, KvType type, std::int64_t max_chunk)
+    : n_kv_heads_(static_cast<int>(config.n_kv_heads)),
+      head_dim_(static_cast<int>(config.head_dim)),
+      type_(type),
+      specs_(config.layers),
+      layers_(config.layers.size()) {
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (specs_[i].window == 0) continue;
+    layers_[i].ring_blocks = ring_blocks_for(specs_[i].window, max_chunk);
+    layers_[i].blocks.resize(static_cast<std::size_t>(layers_[i].ring_blocks), nullptr);
+  }
+}
+
+std::byte* KvCache::new_block() {
+  const std::size_t block_bytes = kv_block_bytes(type_, n_kv_heads_, head_dim_);
+  const std::size_t per_buffer = std::max<std::size_t>(1, kBufferBytes / block_bytes);
+  if (blocks_left_ == 0) {
+    memory_.emplace_back(per_buffer * block_bytes);
+    blocks_left_ = per_buffer;
+  }
+  std::byte* block = memory_.back().data() + (per_buffer - blocks_left_) * block_bytes;
+  --blocks_left_;
+  return block;
+}
+
+void KvCache::reserve(std::int64_t n_tokens) {
+  const std::int64_t needed = blocks_for(length_ + n_tokens);
+  for (Layer& layer : layers_) {
+    if (layer.ring_blocks == 0) {
+      while (static_cast<std::int64_t>(layer.blocks.size()) < needed) layer.blocks.push_back(new_block());
+      continue;
+    }
+    const auto used = static_cast<std::size_t>(std::min(needed, layer.ring_blocks));
+    for (std::size_t i = 0; i < used; ++i) {
+      if (!layer.blocks[i]) layer.blocks[i] = new_block();
+    }
+  }
+}
+
+void KvCache::advance(std::int64_t n_tokens) {
+  length_ += n_tokens;
+  highest_ = std::max(highest_, length_);
+}
+
+std::int64_t KvCache::truncate(std::int64_t length) {
+  if (length >= length_) return length_;
+  for (std::size_t i = 0; i < layers_.size() && length > 0; ++i) {
+    if (layers_[i].ring_blocks == 0) continue;
+    const std::int64_t oldest_kept = (highest_ - 1) / kKvBlock - layers_[i].ring_blocks + 1;
+    const std::int64_t oldest_needed = std::max<std::int64_t>(0, length - specs_[i].window + 1) / kKvBlock;
+    if (oldest_needed < oldest_kept) length = 0;
+  }
+  length_ = length;
+  if (length == 0) highest_ = 0;
+  return length_;
+}
+
+KvView KvCache::view(std::int64_t layer) {
+  Layer& l = layers_[static_cast<std::size_t>(layer)];
+  return {.type = type_,
+          .n_kv_heads = n_kv_heads_,
+          .head_dim = head_dim_,
+          .blocks = l.blocks.data(),
+          .n_blocks = static_cast<std::int64_t>(l.blocks.size())};
+}
+
+std::size_t KvCache::size_bytes() const {
+  std::size_t total = 0;
+  for (const Buffer& buffer : memory_) total += buffer.size_bytes();
+  return total;
+}
+
+std::size_t KvCache::bytes_for(const ModelConfig& config, KvType type, std::int64_t max_chunk,
+                               std::int64_t n_tokens) {
+  std::int64_t n_blocks = 0;
+  for (const LayerSpec& spec : config.layers) {
+    const std::int64_t all = blocks_for(n_tokens);
+    n_blocks += spec.window == 0 ? all : std::min(all, ring_blocks_for(spec.window, max_chunk));
+  }
+  return static_cast<std::size_t>(n_blocks) *
+         kv_block_bytes(type, static_cast<int>(config.n_kv_heads), static_cast<int>(config.head_dim));
+}
+
+}  // namespace exa
