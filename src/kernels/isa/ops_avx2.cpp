@@ -20,8 +20,12 @@ inline __m256i below(int n, int first) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n - first), lane);
 }
 
-inline Lanes broadcast(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
-inline Lanes load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline Lanes broadcast(float x) {
+  return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+inline Lanes load(const float* p) {
+  return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
 inline Lanes load_some(const float* p, int n) {
   return {_mm256_maskload_ps(p, below(n, 0)), _mm256_maskload_ps(p + 8, below(n, 8))};
 }
@@ -33,10 +37,18 @@ inline void store_some(float* p, Lanes x, int n) {
   _mm256_maskstore_ps(p, below(n, 0), x.a);
   _mm256_maskstore_ps(p + 8, below(n, 8), x.b);
 }
-inline Lanes add(Lanes x, Lanes y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
-inline Lanes sub(Lanes x, Lanes y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
-inline Lanes mul(Lanes x, Lanes y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
-inline Lanes div(Lanes x, Lanes y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+inline Lanes add(Lanes x, Lanes y) {
+  return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
+}
+inline Lanes sub(Lanes x, Lanes y) {
+  return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)};
+}
+inline Lanes mul(Lanes x, Lanes y) {
+  return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
+}
+inline Lanes div(Lanes x, Lanes y) {
+  return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)};
+}
 inline Lanes fma(Lanes x, Lanes y, Lanes z) {
   return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
 }
@@ -49,7 +61,9 @@ inline Lanes minus_abs(Lanes x) {
   return {_mm256_or_ps(x.a, sign), _mm256_or_ps(x.b, sign)};
 }
 // x where x > y, else y: a NaN of y stays.
-inline Lanes greater(Lanes x, Lanes y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+inline Lanes greater(Lanes x, Lanes y) {
+  return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)};
+}
 inline Lanes where_less(Lanes x, float limit, Lanes yes, Lanes no) {
   const __m256 bound = _mm256_set1_ps(limit);
   return {_mm256_blendv_ps(no.a, yes.a, _mm256_cmp_ps(x.a, bound, _CMP_LT_OQ)),
@@ -108,6 +122,8 @@ constexpr int kLines = 1;
 
 }  // namespace
 
-const OpsKernels& ops_kernels_avx2() { return kKernels; }
+const OpsKernels& ops_kernels_avx2() {
+  return kKernels;
+}
 
 }  // namespace exa

@@ -17,22 +17,50 @@ struct Lanes {
   __m512 v;
 };
 
-inline __mmask16 first_lanes(int n) { return static_cast<__mmask16>((1U << n) - 1U); }
+inline __mmask16 first_lanes(int n) {
+  return static_cast<__mmask16>((1U << n) - 1U);
+}
 
-inline Lanes broadcast(float x) { return {_mm512_set1_ps(x)}; }
-inline Lanes load(const float* p) { return {_mm512_loadu_ps(p)}; }
-inline Lanes load_some(const float* p, int n) { return {_mm512_maskz_loadu_ps(first_lanes(n), p)}; }
-inline void store(float* p, Lanes a) { _mm512_storeu_ps(p, a.v); }
-inline void store_some(float* p, Lanes a, int n) { _mm512_mask_storeu_ps(p, first_lanes(n), a.v); }
-inline Lanes add(Lanes a, Lanes b) { return {_mm512_add_ps(a.v, b.v)}; }
-inline Lanes sub(Lanes a, Lanes b) { return {_mm512_sub_ps(a.v, b.v)}; }
-inline Lanes mul(Lanes a, Lanes b) { return {_mm512_mul_ps(a.v, b.v)}; }
-inline Lanes div(Lanes a, Lanes b) { return {_mm512_div_ps(a.v, b.v)}; }
-inline Lanes fma(Lanes a, Lanes b, Lanes c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-inline Lanes minus(Lanes a) { return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.0F))}; }
-inline Lanes minus_abs(Lanes a) { return {_mm512_or_ps(a.v, _mm512_set1_ps(-0.0F))}; }
+inline Lanes broadcast(float x) {
+  return {_mm512_set1_ps(x)};
+}
+inline Lanes load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
+inline Lanes load_some(const float* p, int n) {
+  return {_mm512_maskz_loadu_ps(first_lanes(n), p)};
+}
+inline void store(float* p, Lanes a) {
+  _mm512_storeu_ps(p, a.v);
+}
+inline void store_some(float* p, Lanes a, int n) {
+  _mm512_mask_storeu_ps(p, first_lanes(n), a.v);
+}
+inline Lanes add(Lanes a, Lanes b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline Lanes sub(Lanes a, Lanes b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline Lanes mul(Lanes a, Lanes b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline Lanes div(Lanes a, Lanes b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+inline Lanes fma(Lanes a, Lanes b, Lanes c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+inline Lanes minus(Lanes a) {
+  return {_mm512_xor_ps(a.v, _mm512_set1_ps(-0.0F))};
+}
+inline Lanes minus_abs(Lanes a) {
+  return {_mm512_or_ps(a.v, _mm512_set1_ps(-0.0F))};
+}
 // a where a > b, else b: a NaN of b stays.
-inline Lanes greater(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline Lanes greater(Lanes a, Lanes b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
 inline Lanes where_less(Lanes x, float limit, Lanes yes, Lanes no) {
   return {_mm512_mask_mov_ps(no.v, _mm512_cmp_ps_mask(x.v, _mm512_set1_ps(limit), _CMP_LT_OQ), yes.v)};
 }
@@ -43,7 +71,8 @@ inline Lanes keep_range(Lanes a, int begin, int end, float otherwise) {
   if (begin <= 0 && end >= 16) return a;
   const unsigned below_end = end >= 16 ? 0xFFFFU : (1U << end) - 1U;
   const unsigned below_begin = begin <= 0 ? 0U : (1U << begin) - 1U;
-  return {_mm512_mask_mov_ps(_mm512_set1_ps(otherwise), static_cast<__mmask16>(below_end & ~below_begin), a.v)};
+  return {
+      _mm512_mask_mov_ps(_mm512_set1_ps(otherwise), static_cast<__mmask16>(below_end & ~below_begin), a.v)};
 }
 // a's exponent plus the integer in the low bits of `shifted`.
 inline Lanes add_to_exponent(Lanes a, Lanes shifted) {
@@ -77,6 +106,8 @@ constexpr int kLines = 2;
 
 }  // namespace
 
-const OpsKernels& ops_kernels_avx512() { return kKernels; }
+const OpsKernels& ops_kernels_avx512() {
+  return kKernels;
+}
 
 }  // namespace exa

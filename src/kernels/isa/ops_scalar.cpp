@@ -30,7 +30,9 @@ Lanes load_some(const float* p, int n) {
 void store_some(float* p, const Lanes& a, int n) {
   for (int i = 0; i < n; ++i) p[i] = a.v[i];
 }
-void store(float* p, const Lanes& a) { store_some(p, a, 16); }
+void store(float* p, const Lanes& a) {
+  store_some(p, a, 16);
+}
 Lanes add(const Lanes& a, const Lanes& b) {
   return each([&](int i) { return a.v[i] + b.v[i]; });
 }
@@ -103,6 +105,8 @@ constexpr int kLines = 1;
 
 }  // namespace
 
-const OpsKernels& ops_kernels_scalar() { return kKernels; }
+const OpsKernels& ops_kernels_scalar() {
+  return kKernels;
+}
 
 }  // namespace exa

@@ -1,0 +1,403 @@
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <exception>
+#include <vector>
+
+#include "base/error.h"
+#include "kernels/backend.h"
+#include "kernels/isa/isa.h"
+#include "kernels/isa/matmul.h"
+#include "kernels/isa/ops.h"
+#include "kernels/quant.h"
+
+namespace exa {
+namespace {
+
+// Fewer elements than this are done on the caller: waking the pool would cost more.
+constexpr std::int64_t kInlineElements = 8192;
+// Elementwise work is cut into pieces of at most this many floats.
+constexpr std::int64_t kPiece = 1024;
+
+std::size_t to_size(std::int64_t n) {
+  return static_cast<std::size_t>(n);
+}
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// The first error of a job's workers, carried to the caller.
+class FirstError {
+ public:
+  bool seen() const { return seen_.load(std::memory_order_relaxed); }
+  void capture() {
+    if (!seen_.exchange(true)) error_ = std::current_exception();
+  }
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  std::atomic<bool> seen_{false};
+  std::exception_ptr error_;
+};
+
+void grow(Buffer& buffer, std::size_t n_bytes) {
+  if (buffer.size_bytes() < n_bytes) buffer = Buffer(n_bytes);
+}
+
+// cos and sin of the rows of the last call: q, k and every layer of a step ask for the same ones.
+class RopeTable {
+ public:
+  bool holds(const RopeFrequencies& rope, const std::int64_t* positions, std::int64_t n_tokens) const {
+    return inverse_.size() == to_size(rope.head_dim / 2) && positions_.size() == to_size(n_tokens) &&
+           std::equal(inverse_.begin(), inverse_.end(), rope.inverse) &&
+           std::equal(positions_.begin(), positions_.end(), positions);
+  }
+
+  void resize(const RopeFrequencies& rope, const std::int64_t* positions, std::int64_t n_tokens) {
+    inverse_.assign(rope.inverse, rope.inverse + rope.head_dim / 2);
+    positions_.assign(positions, positions + n_tokens);
+    cos_.resize(inverse_.size() * positions_.size());
+    sin_.resize(cos_.size());
+  }
+
+  // The angle is rounded to fp32 as Hugging Face does; its cosine and sine are those of that angle.
+  void fill(std::int64_t row) {
+    const std::size_t half = inverse_.size();
+    const auto position = static_cast<float>(positions_[to_size(row)]);
+    for (std::size_t j = 0; j < half; ++j) {
+      const float angle = position * inverse_[j];
+      cos_[to_size(row) * half + j] = static_cast<float>(std::cos(static_cast<double>(angle)));
+      sin_[to_size(row) * half + j] = static_cast<float>(std::sin(static_cast<double>(angle)));
+    }
+  }
+
+  const float* cos(std::int64_t row) const { return cos_.data() + to_size(row) * inverse_.size(); }
+  const float* sin(std::int64_t row) const { return sin_.data() + to_size(row) * inverse_.size(); }
+
+ private:
+  std::vector<float> inverse_;
+  std::vector<std::int64_t> positions_;
+  std::vector<float> cos_;
+  std::vector<float> sin_;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(ThreadPool& pool, Isa isa)
+      : pool_(pool),
+        ops_(ops_kernels(isa)),
+        matmul_(matmul_kernels(isa)),
+        scratch_(to_size(pool.n_threads())) {}
+
+  Matrix pack(const MatrixSource& source, Precision precision) override;
+  void embed(const Matrix& table, std::span<const std::int32_t> ids, float* x,
+             std::int64_t x_stride) override;
+  void matmul(const float* x, std::int64_t x_stride, std::int64_t n_tokens,
+              std::span<const MatmulTarget> targets) override;
+  void rmsnorm(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width,
+               const float* weight, float eps, float* y, std::int64_t y_stride) override;
+  void rmsnorm_add(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width,
+                   const float* weight, float eps, float* residual, std::int64_t residual_stride) override;
+  void add(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width, float* residual,
+           std::int64_t residual_stride) override;
+  void norm_rope_heads(float* x, std::int64_t x_stride, std::int64_t n_tokens, int n_heads, int head_dim,
+                       const float* weight, float eps, const RopeFrequencies* rope,
+                       const std::int64_t* positions) override;
+  void append_kv(const AttentionSlice& slice, const float* k, std::int64_t k_stride, const float* v,
+                 std::int64_t v_stride) override;
+  void attention(std::span<const AttentionSlice> slices, const float* q, std::int64_t q_stride, int n_heads,
+                 std::int64_t window, float* out, std::int64_t out_stride) override;
+  void silu_mul(float* gate, std::int64_t gate_stride, const float* up, std::int64_t up_stride,
+                std::int64_t n_tokens, std::int64_t width) override;
+
+ private:
+  // f(item) for items [0, n_items), each of about `elements` floats, on the pool where that pays.
+  template <typename F>
+  void for_items(std::int64_t n_items, std::int64_t elements, F&& f) {
+    if (n_items <= 1 || n_items * elements < kInlineElements) {
+      for (std::int64_t i = 0; i < n_items; ++i) f(i);
+      return;
+    }
+    pool_.parallel([&](int worker, int n_workers) {
+      const WorkRange range = work_range(to_size(n_items), worker, n_workers);
+      for (std::size_t i = range.begin; i < range.end; ++i) f(static_cast<std::int64_t>(i));
+    });
+  }
+
+  // f(row, first column, columns) over pieces of n_tokens rows of `width`.
+  template <typename F>
+  void for_pieces(std::int64_t n_tokens, std::int64_t width, F&& f) {
+    const std::int64_t pieces = ceil_div(width, kPiece);
+    for_items(n_tokens * pieces, std::min(width, kPiece), [&](std::int64_t i) {
+      const std::int64_t column = i % pieces * kPiece;
+      f(i / pieces, column, std::min(kPiece, width - column));
+    });
+  }
+
+  void grow_scratch(std::size_t n_bytes) {
+    for (Buffer& buffer : scratch_) grow(buffer, n_bytes);
+  }
+  std::byte* scratch(int worker) { return scratch_[static_cast<std::size_t>(worker)].data(); }
+
+  ThreadPool& pool_;
+  const OpsKernels& ops_;
+  const MatmulKernels& matmul_;
+  std::vector<Buffer> scratch_;  // one a worker
+  Buffer activations_;           // quantized rows of one matmul
+  RopeTable rope_;
+};
+
+// The layout of a source's matrix with nothing in it. Errors: kUnsupported, kMemory, naming the source.
+Matrix empty_matrix(const MatrixSource& source, DType type) {
+  if (!can_decode(source.type)) {
+    throw Error(ErrorKind::kUnsupported, "no kernel multiplies type " + std::string(name(source.type)),
+                source.name);
+  }
+  if (source.n_rows < 1 || source.n_cols < 1) {
+    throw Error(ErrorKind::kUnsupported,
+                "expected at least one row and column, found " + std::to_string(source.n_rows) + " x " +
+                    std::to_string(source.n_cols),
+                source.name);
+  }
+  const std::uint32_t block = traits(source.type).block_size;
+  if (source.n_cols % block != 0) {
+    throw Error(
+        ErrorKind::kUnsupported,
+        "expected columns in blocks of " + std::to_string(block) + ", found " + std::to_string(source.n_cols),
+        source.name);
+  }
+  Matrix matrix;
+  matrix.type = type;
+  matrix.n_rows = source.n_rows;
+  matrix.n_cols = source.n_cols;
+  try {
+    matrix.row_block_bytes = row_block_bytes(type, source.n_cols);
+    std::size_t n_bytes = 0;
+    if (__builtin_mul_overflow(to_size(matrix.n_row_blocks()), matrix.row_block_bytes, &n_bytes)) {
+      throw Error(ErrorKind::kMemory, "its size does not fit into 64 bits");
+    }
+    matrix.bytes = Buffer(n_bytes);
+  } catch (const Error& error) {
+    throw Error(error.kind(), error.message(), source.name);
+  }
+  return matrix;
+}
+
+Matrix CpuBackend::pack(const MatrixSource& source, Precision precision) {
+  const bool decodes = precision == Precision::kExact && uses_int8_activations(source.type);
+  Matrix matrix = empty_matrix(source, decodes ? DType::kF32 : source.type);
+  const std::size_t stored_bytes = row_bytes(source.type, static_cast<std::uint64_t>(source.n_cols));
+  const std::size_t decoded_bytes = to_size(source.n_cols) * sizeof(float);
+  FirstError first_error;
+  pool_.parallel([&](int worker, int n_workers) {
+    try {
+      const WorkRange range = work_range(to_size(matrix.n_row_blocks()), worker, n_workers);
+      if (range.begin == range.end) return;
+      std::vector<std::byte> stored(to_size(kRowBlock) * stored_bytes);
+      std::vector<float> decoded(decodes ? to_size(kRowBlock * source.n_cols) : 0);
+      for (std::size_t b = range.begin; b < range.end && !first_error.seen(); ++b) {
+        const auto row = static_cast<std::int64_t>(b) * kRowBlock;
+        const std::int64_t n = std::min(kRowBlock, source.n_rows - row);
+        source.read(row, n, stored.data());
+        for (std::int64_t i = 0; decodes && i < n; ++i) {
+          decode_row(source.type, stored.data() + to_size(i) * stored_bytes, to_size(source.n_cols),
+                     decoded.data() + i * source.n_cols);
+        }
+        const std::byte* rows = decodes ? reinterpret_cast<const std::byte*>(decoded.data()) : stored.data();
+        pack_row_block(matrix.type, source.n_cols, rows, decodes ? decoded_bytes : stored_bytes,
+                       static_cast<int>(n), matrix.bytes.data() + b * matrix.row_block_bytes);
+      }
+    } catch (...) {
+      first_error.capture();
+    }
+  });
+  first_error.rethrow();
+  return matrix;
+}
+
+void CpuBackend::embed(const Matrix& table, std::span<const std::int32_t> ids, float* x,
+                       std::int64_t x_stride) {
+  for_items(static_cast<std::int64_t>(ids.size()), table.n_cols,
+            [&](std::int64_t i) { unpack_row(table, ids[to_size(i)], x + i * x_stride); });
+}
+
+void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_tokens,
+                        std::span<const MatmulTarget> targets) {
+  if (targets.empty() || n_tokens == 0) return;
+  const std::int64_t n_cols = targets.front().weight->n_cols;
+  bool quantizes = false;
+  std::size_t total_bytes = 0;
+  std::size_t scratch_bytes = 0;
+  for (const MatmulTarget& target : targets) {
+    quantizes |= uses_int8_activations(target.weight->type);
+    total_bytes += to_size(target.weight->n_row_blocks()) * target.weight->row_block_bytes;
+    scratch_bytes = std::max(scratch_bytes, matmul_scratch_bytes(*target.weight));
+  }
+  grow_scratch(scratch_bytes);
+  const std::size_t quantized_stride = quantizes ? quantized_row_bytes(n_cols) : 0;
+  if (quantizes) {
+    grow(activations_, to_size(n_tokens) * quantized_stride);
+    for_items(n_tokens, n_cols, [&](std::int64_t i) {
+      matmul_.quantize_row(x + i * x_stride, n_cols, activations_.data() + to_size(i) * quantized_stride);
+    });
+  }
+  pool_.parallel([&](int worker, int n_workers) {
+    const WorkRange share = work_range(total_bytes, worker, n_workers);
+    std::size_t begin = 0;  // of the target, in bytes of the whole
+    for (const MatmulTarget& target : targets) {
+      const Matrix& weight = *target.weight;
+      const std::size_t block_bytes = weight.row_block_bytes;
+      const std::size_t n_blocks = to_size(weight.n_row_blocks());
+      // A block belongs to the share in which it begins.
+      const auto first_block_from = [&](std::size_t offset) {
+        return offset <= begin ? 0 : std::min(n_blocks, (offset - begin + block_bytes - 1) / block_bytes);
+      };
+      const std::size_t first = first_block_from(share.begin);
+      const std::size_t last = first_block_from(share.end);
+      begin += n_blocks * block_bytes;
+      if (first >= last) continue;
+      const bool int8 = uses_int8_activations(weight.type);
+      matmul_.matmul(weight, static_cast<std::int64_t>(first), static_cast<std::int64_t>(last),
+                     int8 ? activations_.data() : reinterpret_cast<const std::byte*>(x),
+                     int8 ? quantized_stride : to_size(x_stride) * sizeof(float), n_tokens, target.y,
+                     target.y_stride, scratch(worker));
+    }
+  });
+}
+
+void CpuBackend::rmsnorm(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width,
+                         const float* weight, float eps, float* y, std::int64_t y_stride) {
+  for_items(n_tokens, width,
+            [&](std::int64_t i) { ops_.rmsnorm(x + i * x_stride, width, weight, eps, y + i * y_stride); });
+}
+
+void CpuBackend::rmsnorm_add(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width,
+                             const float* weight, float eps, float* residual, std::int64_t residual_stride) {
+  for_items(n_tokens, width, [&](std::int64_t i) {
+    ops_.rmsnorm_add(x + i * x_stride, width, weight, eps, residual + i * residual_stride);
+  });
+}
+
+void CpuBackend::add(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width,
+                     float* residual, std::int64_t residual_stride) {
+  for_pieces(n_tokens, width, [&](std::int64_t row, std::int64_t column, std::int64_t n) {
+    ops_.add(x + row * x_stride + column, n, residual + row * residual_stride + column);
+  });
+}
+
+void CpuBackend::silu_mul(float* gate, std::int64_t gate_stride, const float* up, std::int64_t up_stride,
+                          std::int64_t n_tokens, std::int64_t width) {
+  for_pieces(n_tokens, width, [&](std::int64_t row, std::int64_t column, std::int64_t n) {
+    ops_.silu_mul(gate + row * gate_stride + column, up + row * up_stride + column, n);
+  });
+}
+
+void CpuBackend::norm_rope_heads(float* x, std::int64_t x_stride, std::int64_t n_tokens, int n_heads,
+                                 int head_dim, const float* weight, float eps, const RopeFrequencies* rope,
+                                 const std::int64_t* positions) {
+  if (rope != nullptr && !rope_.holds(*rope, positions, n_tokens)) {
+    rope_.resize(*rope, positions, n_tokens);
+    // A sine and a cosine take as long as some 20 elements of anything else.
+    for_items(n_tokens, head_dim * std::int64_t{20}, [&](std::int64_t row) { rope_.fill(row); });
+  }
+  for_items(n_tokens * n_heads, head_dim, [&](std::int64_t i) {
+    const std::int64_t row = i / n_heads;
+    float* head = x + row * x_stride + i % n_heads * head_dim;
+    if (weight != nullptr) ops_.rmsnorm(head, head_dim, weight, eps, head);
+    if (rope != nullptr) ops_.rope(head, head_dim, rope_.cos(row), rope_.sin(row));
+  });
+}
+
+void CpuBackend::append_kv(const AttentionSlice& slice, const float* k, std::int64_t k_stride, const float* v,
+                           std::int64_t v_stride) {
+  if (slice.n_tokens == 0) return;
+  const KvView& kv = slice.kv;
+  const std::int64_t end = slice.first_position + slice.n_tokens;
+  const std::int64_t first_block = slice.first_position / kKvBlock;
+  const std::int64_t n_blocks = ceil_div(end, kKvBlock) - first_block;
+  const std::size_t head_bytes = kv_head_bytes(kv.type, kv.head_dim);
+  const std::int64_t rows_a_block = std::min(kKvBlock, slice.n_tokens);
+  // A block of a kv head is one item: two threads never write into one line.
+  for_items(n_blocks * kv.n_kv_heads, rows_a_block * kv.head_dim * 2, [&](std::int64_t i) {
+    const std::int64_t block = first_block + i / kv.n_kv_heads;
+    const std::int64_t head = i % kv.n_kv_heads;
+    const std::int64_t from = std::max(slice.first_position, block * kKvBlock);
+    const std::int64_t to = std::min(end, (block + 1) * kKvBlock);
+    const std::int64_t row = slice.first_row + from - slice.first_position;
+    const KvRows rows = {.type = kv.type,
+                         .head_dim = kv.head_dim,
+                         .first_slot = static_cast<int>(from % kKvBlock),
+                         .n_rows = static_cast<int>(to - from),
+                         .k = k + row * k_stride + head * kv.head_dim,
+                         .k_stride = k_stride,
+                         .v = v + row * v_stride + head * kv.head_dim,
+                         .v_stride = v_stride};
+    ops_.append_kv(rows, kv.blocks[block % kv.n_blocks] + to_size(head) * head_bytes);
+  });
+}
+
+void CpuBackend::attention(std::span<const AttentionSlice> slices, const float* q, std::int64_t q_stride,
+                           int n_heads, std::int64_t window, float* out, std::int64_t out_stride) {
+  // Tasks of one slice: kv head, part of its group, tile of rows.
+  struct Cut {
+    int group, heads_a_tile, parts;
+    std::int64_t rows_a_tile, tiles, tasks;
+  };
+  const auto cut = [n_heads](const AttentionSlice& slice) {
+    Cut c{};
+    c.group = n_heads / slice.kv.n_kv_heads;
+    c.heads_a_tile = std::min(c.group, kAttentionPairs);
+    c.parts = static_cast<int>(ceil_div(c.group, c.heads_a_tile));
+    c.rows_a_tile = kAttentionPairs / c.heads_a_tile;
+    c.tiles = ceil_div(slice.n_tokens, c.rows_a_tile);
+    c.tasks = slice.kv.n_kv_heads * c.parts * c.tiles;
+    return c;
+  };
+  std::size_t scratch_bytes = 0;
+  for (const AttentionSlice& slice : slices) {
+    scratch_bytes = std::max(scratch_bytes, attention_scratch_bytes(slice.kv.head_dim));
+  }
+  grow_scratch(scratch_bytes);
+  std::atomic<std::int64_t> next_task{0};
+  pool_.parallel([&](int worker, int) {
+    std::int64_t begin = 0;  // first task of the slice
+    std::int64_t task = next_task.fetch_add(1, std::memory_order_relaxed);
+    for (const AttentionSlice& slice : slices) {
+      const Cut c = cut(slice);
+      for (; task < begin + c.tasks; task = next_task.fetch_add(1, std::memory_order_relaxed)) {
+        const std::int64_t index = task - begin;
+        // Late rows see most: they come first, so that the last tasks are short.
+        const std::int64_t row = (c.tiles - 1 - index % c.tiles) * c.rows_a_tile;
+        const auto part = static_cast<int>(index / c.tiles % c.parts);
+        const auto kv_head = static_cast<int>(index / c.tiles / c.parts);
+        const std::int64_t head = std::int64_t{kv_head} * c.group + std::int64_t{part} * c.heads_a_tile;
+        const std::int64_t offset = head * slice.kv.head_dim;
+        const AttentionTile tile = {
+            .kv = slice.kv,
+            .kv_head = kv_head,
+            .position = slice.first_position + row,
+            .window = window,
+            .n_rows = static_cast<int>(std::min(c.rows_a_tile, slice.n_tokens - row)),
+            .n_heads = std::min(c.heads_a_tile, c.group - part * c.heads_a_tile),
+            .q = q + (slice.first_row + row) * q_stride + offset,
+            .q_stride = q_stride,
+            .out = out + (slice.first_row + row) * out_stride + offset,
+            .out_stride = out_stride,
+        };
+        ops_.attention(tile, scratch(worker));
+      }
+      begin += c.tasks;
+    }
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(ThreadPool& pool) {
+  return std::make_unique<CpuBackend>(pool, choose_isa());
+}
+
+}  // namespace exa
