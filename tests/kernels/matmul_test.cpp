@@ -1,0 +1,241 @@
+#include "kernels/isa/matmul.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/random_weights.h"
+
+namespace exa {
+namespace {
+
+constexpr std::int64_t kGuard = 3;  // floats behind each output row that no kernel may touch
+
+std::vector<Isa> supported() {
+  std::vector<Isa> out;
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+    if (is_supported(isa)) out.push_back(isa);
+  }
+  return out;
+}
+
+enum class Inputs { kGaussian, kOutliers, kTiny };
+
+// [n_tokens, n_cols]; every third token has a zero block, and tokens differ in magnitude.
+std::vector<float> activations(std::int64_t n_tokens, std::int64_t n_cols, Inputs inputs, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(static_cast<std::size_t>(n_tokens * n_cols));
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const std::size_t t = i / static_cast<std::size_t>(n_cols);
+    const std::size_t k = i % static_cast<std::size_t>(n_cols);
+    x[i] = normal(random) * static_cast<float>(t % 5 + 1);
+    if (inputs == Inputs::kOutliers && random() % 97 == 0) x[i] *= 300.0F;
+    if (inputs == Inputs::kTiny) x[i] *= k / 32 % 2 == 0 ? 1e-30F : 1e-41F;
+    if (t % 3 == 2 && k < 32) x[i] = 0.0F;
+  }
+  return x;
+}
+
+// y [n_tokens, n_rows] of one call of `isa` a range of row blocks.
+std::vector<float> multiply(Isa isa, const Matrix& w, const std::vector<float>& x, std::int64_t n_tokens,
+                            std::int64_t blocks_a_call = 1 << 20) {
+  const MatmulKernels& kernels = matmul_kernels(isa);
+  const std::int64_t y_stride = w.n_rows + kGuard;
+  std::vector<float> y(static_cast<std::size_t>(n_tokens * y_stride), -7.0F);
+  const bool quantized = uses_int8_activations(w.type);
+  const std::size_t stride =
+      quantized ? quantized_row_bytes(w.n_cols) : static_cast<std::size_t>(w.n_cols) * 4;
+  Buffer rows(stride * static_cast<std::size_t>(n_tokens));
+  for (std::int64_t t = 0; t < n_tokens; ++t) {
+    std::byte* row = rows.data() + static_cast<std::size_t>(t) * stride;
+    if (quantized) {
+      kernels.quantize_row(x.data() + t * w.n_cols, w.n_cols, row);
+    } else {
+      std::memcpy(row, x.data() + t * w.n_cols, stride);
+    }
+  }
+  Buffer scratch(matmul_scratch_bytes(w));
+  for (std::int64_t b = 0; b < w.n_row_blocks(); b += blocks_a_call) {
+    kernels.matmul(w, b, std::min(b + blocks_a_call, w.n_row_blocks()), rows.data(), stride, n_tokens,
+                   y.data(), y_stride, scratch.data());
+  }
+  for (std::int64_t t = 0; t < n_tokens; ++t) {
+    for (std::int64_t i = 0; i < kGuard; ++i) {
+      EXPECT_EQ(y[static_cast<std::size_t>(t * y_stride + w.n_rows + i)], -7.0F)
+          << "written past the last row";
+    }
+  }
+  std::vector<float> packed;
+  for (std::int64_t t = 0; t < n_tokens; ++t) {
+    packed.insert(packed.end(), y.begin() + t * y_stride, y.begin() + t * y_stride + w.n_rows);
+  }
+  return packed;
+}
+
+// Bits equal, any two NaN counting as equal.
+::testing::AssertionResult same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.size() != b.size())
+    return ::testing::AssertionFailure() << a.size() << " and " << b.size() << " values";
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    if (std::memcmp(&a[i], &b[i], 4) != 0)
+      return ::testing::AssertionFailure() << "value " << i << ": " << a[i] << " and " << b[i];
+  }
+  return ::testing::AssertionSuccess();
+}
+
+std::vector<std::int64_t> widths(DType type) {
+  switch (traits(type).block_size) {
+    case 1:
+      return {1, 5, 32, 96, 300};
+    case 32:
+      return {32, 64, 96, 256, 544};
+    default:
+      return {256, 512, 768};
+  }
+}
+
+class MatmulTest : public ::testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Types, MatmulTest, ::testing::ValuesIn(test::weight_types()),
+                         [](const auto& type) { return std::string(name(type.param)); });
+
+TEST_P(MatmulTest, EveryInstructionSetGivesTheBitsOfScalar) {
+  for (std::int64_t n_cols : widths(GetParam())) {
+    for (std::int64_t n_rows : {1, 15, 16, 17, 40}) {
+      const Matrix w = test::pack(test::random_rows(GetParam(), n_rows, n_cols, 11));
+      for (std::int64_t n_tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17, 33, 70}) {
+        for (Inputs inputs : {Inputs::kGaussian, Inputs::kOutliers, Inputs::kTiny}) {
+          const std::vector<float> x = activations(n_tokens, n_cols, inputs, 5);
+          const std::vector<float> expected = multiply(Isa::kScalar, w, x, n_tokens);
+          for (Isa isa : supported()) {
+            ASSERT_TRUE(same_bits(multiply(isa, w, x, n_tokens), expected))
+                << name(isa) << ' ' << n_rows << 'x' << n_cols << ", " << n_tokens << " tokens";
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(MatmulTest, RowsDoNotDependOnTheirNeighboursOrTheSplit) {
+  const std::int64_t n_cols = widths(GetParam()).back();
+  const Matrix w = test::pack(test::random_rows(GetParam(), 200, n_cols, 12));
+  const std::vector<float> x = activations(70, n_cols, Inputs::kOutliers, 6);
+  for (Isa isa : supported()) {
+    const std::vector<float> together = multiply(isa, w, x, 70);
+    for (std::int64_t blocks : {1, 2, 3, 5})
+      EXPECT_TRUE(same_bits(multiply(isa, w, x, 70, blocks), together)) << name(isa);
+    for (std::int64_t n : {1, 2, 3, 5, 8, 9, 13, 40}) {
+      std::vector<float> pieces;
+      for (std::int64_t t = 0; t < 70; t += n) {
+        const std::int64_t count = std::min(n, 70 - t);
+        const std::vector<float> some(x.begin() + t * n_cols, x.begin() + (t + count) * n_cols);
+        const std::vector<float> y = multiply(isa, w, some, count);
+        pieces.insert(pieces.end(), y.begin(), y.end());
+      }
+      EXPECT_TRUE(same_bits(pieces, together)) << name(isa) << ' ' << n << " tokens a call";
+    }
+  }
+}
+
+TEST_P(MatmulTest, ErrorStaysWithinThatOfTheActivations) {
+  const std::int64_t n_cols = traits(GetParam()).block_size == 256 ? 4096 : 4096 - 32;
+  const std::int64_t n_rows = 48;
+  const std::int64_t n_tokens = 9;
+  const test::StoredRows rows = test::random_rows(GetParam(), n_rows, n_cols, 13);
+  const Matrix w = test::pack(rows);
+  const std::vector<float> x = activations(n_tokens, n_cols, Inputs::kGaussian, 8);
+  // Rounding to a step of amax / 127 adds noise of variance step² / 12 to every activation.
+  std::vector<double> noise(x.size(), 0.0);
+  if (uses_int8_activations(GetParam())) {
+    for (std::size_t i = 0; i < x.size(); i += 32) {
+      float amax = 0;
+      for (std::size_t k = 0; k < 32; ++k) amax = std::max(amax, std::fabs(x[i + k]));
+      for (std::size_t k = 0; k < 32; ++k)
+        noise[i + k] = static_cast<double>(amax) / 127.0 * static_cast<double>(amax) / 127.0 / 12.0;
+    }
+  }
+  const std::vector<float> y = multiply(choose_isa(), w, x, n_tokens);
+  double error = 0;
+  double expected_error = 0;
+  double signal = 0;
+  std::vector<float> values(static_cast<std::size_t>(n_cols));
+  for (std::int64_t r = 0; r < n_rows; ++r) {
+    decode_row(GetParam(), rows.row(r), values.size(), values.data());
+    for (std::int64_t t = 0; t < n_tokens; ++t) {
+      double exact = 0;
+      double variance = 0;
+      for (std::size_t k = 0; k < values.size(); ++k) {
+        const std::size_t i = static_cast<std::size_t>(t * n_cols) + k;
+        const double weight = static_cast<double>(values[k]);
+        exact += weight * static_cast<double>(x[i]);
+        variance += weight * weight * noise[i];
+      }
+      const double difference = static_cast<double>(y[static_cast<std::size_t>(t * n_rows + r)]) - exact;
+      error += difference * difference;
+      expected_error += variance;
+      signal += exact * exact;
+    }
+  }
+  if (uses_int8_activations(GetParam())) {
+    EXPECT_LE(std::sqrt(error), 1.2 * std::sqrt(expected_error));
+    EXPECT_GE(std::sqrt(error), 0.5 * std::sqrt(expected_error));
+  }
+  EXPECT_LE(std::sqrt(error / signal), uses_int8_activations(GetParam()) ? 0.01 : 3e-6);
+}
+
+TEST_P(MatmulTest, NanAndInfinityMakeTheRowNan) {
+  const std::int64_t n_cols = widths(GetParam()).back();
+  const Matrix w = test::pack(test::random_rows(GetParam(), 33, n_cols, 14));
+  for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    if (!uses_int8_activations(GetParam()) && std::isinf(bad)) continue;
+    std::vector<float> x = activations(12, n_cols, Inputs::kGaussian, 9);
+    const std::vector<float> clean = multiply(Isa::kScalar, w, x, 12);
+    x[static_cast<std::size_t>(4 * n_cols + n_cols / 2)] = bad;
+    for (Isa isa : supported()) {
+      const std::vector<float> y = multiply(isa, w, x, 12);
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        if (i / 33 == 4) {
+          EXPECT_TRUE(std::isnan(y[i])) << name(isa) << ' ' << i % 33;
+        } else {
+          EXPECT_EQ(std::memcmp(&y[i], &clean[i], 4), 0) << name(isa) << ' ' << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(QuantizeRow, EveryInstructionSetWritesTheSameBytes) {
+  for (Inputs inputs : {Inputs::kGaussian, Inputs::kOutliers, Inputs::kTiny}) {
+    std::vector<float> x = activations(1, 8192, inputs, 21);
+    // Exact ties: with amax 127 the quotient is x itself.
+    x[0] = 127.0F;
+    for (std::size_t k = 1; k < 32; ++k) x[k] = static_cast<float>(k) - 16.5F;
+    Buffer expected(quantized_row_bytes(8192));
+    matmul_kernels(Isa::kScalar).quantize_row(x.data(), 8192, expected.data());
+    for (Isa isa : supported()) {
+      Buffer found(expected.size_bytes());
+      matmul_kernels(isa).quantize_row(x.data(), 8192, found.data());
+      EXPECT_EQ(std::memcmp(found.data(), expected.data(), found.size_bytes()), 0) << name(isa);
+    }
+  }
+}
+
+TEST(ChooseIsa, EnvironmentDecides) {
+  setenv("EXAONE_ISA", "scalar", 1);
+  EXPECT_EQ(choose_isa(), Isa::kScalar);
+  setenv("EXAONE_ISA", "mmx", 1);
+  EXPECT_ANY_THROW(choose_isa());
+  unsetenv("EXAONE_ISA");
+  EXPECT_TRUE(is_supported(choose_isa()));
+  EXPECT_TRUE(is_supported(Isa::kScalar));
+}
+
+}  // namespace
+}  // namespace exa
