@@ -1,0 +1,36 @@
+# The front door: what a reader types. The build itself is CMake's (CMakePresets.json).
+MODEL ?= tests/data/models/tiny-exaone4
+JOBS ?= $(shell nproc)
+
+.PHONY: run test tsan bench format lint packages build clean
+
+# Installs what is missing, builds, and talks to a model: a chat on a terminal, else one canned question.
+run: packages build
+	@tools/setup/start.sh build/release/exaone $(MODEL)
+
+# Installs what is missing, builds and runs every test, then again under AddressSanitizer and UBSan.
+test: packages
+	@tools/setup/run_tests.sh $(JOBS) release asan
+
+tsan: packages
+	@tools/setup/run_tests.sh $(JOBS) tsan
+
+build:
+	cmake --preset release
+	cmake --build --preset release --target exaone -j $(JOBS)
+
+bench: packages build
+	@build/release/exaone bench -m $(MODEL)
+
+packages:
+	@tools/setup/install_packages.sh
+
+format:
+	clang-format -i $$(git ls-files 'src/*.cpp' 'src/*.h' 'include/*.h' 'tests/*.cpp' 'tests/*.h' 'fuzz/*.cpp' 'bench/*.cpp')
+
+lint:
+	cmake --preset release
+	clang-tidy -p build/release --quiet $$(git ls-files 'src/*.cpp')
+
+clean:
+	rm -rf build

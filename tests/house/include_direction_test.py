@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""The rules of the house that a compiler does not check: which room sees which, names, sizes, banned calls."""
+
+import re
+import sys
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A room may include itself and these. Arrows go down only (docs/architecture.md).
+ROOMS = {
+    "base": set(),
+    "formats": {"base"},
+    "text": {"formats", "base"},
+    "chat": {"text", "base"},
+    "kernels": {"base"},
+    "parallel": {"base"},
+    "model": {"kernels", "formats", "parallel", "base"},
+    "engine": {"model", "chat", "text", "formats", "kernels", "base"},
+    "cli": {"engine", "model", "chat", "text", "formats", "kernels", "base"},
+}
+# What other rooms may see of a room that has one face.
+FACES = {"formats": {"formats/checkpoint.h"}}
+# These two subcommands show what the public API can do: they use nothing else.
+PUBLIC_ONLY = {"src/cli/run.cpp", "src/cli/chat.cpp"}
+PUBLIC_ROOMS = {"engine", "cli"}  # the others see only exaone/error.h of include/
+
+BANNED_NAMES = {"util", "utils", "common", "helper", "helpers", "misc", "manager"}
+BANNED_CALLS = {
+    "std::regex": r"std::w?regex|<regex>",
+    "strto*": r"\bstrto(d|f|l|ld|ll|ul|ull|imax|umax)\s*\(",
+    "sto*": r"\bsto(i|l|ll|ul|ull|f|d|ld)\s*\(",
+    "ato*": r"\bato(i|l|ll|f)\s*\(",
+    "sscanf": r"\bv?s(n)?scanf\s*\(",
+    "sprintf": r"\bv?sprintf\s*\(",
+    "strcpy, strcat, gets": r"\b(strcpy|strcat|gets)\s*\(",
+    "rand": r"\bs?rand\s*\(",
+    "assert, abort": r"(?<!static_)\bassert\s*\(|\babort\s*\(",
+    "TODO, FIXME": r"\b(TODO|FIXME|XXX)\b",
+}
+REPORTED_LINES, MOST_LINES = 600, 800
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:[^"\\\n]|\\.)*"', re.DOTALL)
+
+
+def sources(*folders):
+    found = []
+    for folder in folders:
+        found += [p for p in sorted((ROOT / folder).rglob("*")) if p.suffix in {".cpp", ".h", ".cu", ".inc"}]
+    return [p.relative_to(ROOT).as_posix() for p in found]
+
+
+def text_of(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def include_faults(path, text):
+    """One sentence for each include that points up, sideways, or behind a room's face."""
+    room = path.split("/")[1] if path.startswith("src/") else None
+    faults = []
+    for kind, target in INCLUDE.findall(text):
+        if kind == "<":
+            continue
+        head = target.split("/")[0]
+        where = f"{path}: includes {target}"
+        if head == "exaone":
+            if room is not None and room not in PUBLIC_ROOMS and target != "exaone/error.h":
+                faults.append(f"{where}: only engine and cli see the public API")
+        elif room is None:
+            faults.append(f"{where}: a public header may include public headers only")
+        elif head not in ROOMS:
+            faults.append(f"{where}: name the room, as in \"{room}/{target}\"")
+        elif path in PUBLIC_ONLY and head != "cli":
+            faults.append(f"{where}: this subcommand uses include/exaone only")
+        elif head != room and head not in ROOMS[room]:
+            faults.append(f"{where}: {room} may see {', '.join(sorted(ROOMS[room])) or 'no room'}")
+        elif head != room and target not in FACES.get(head, {target}):
+            faults.append(f"{where}: other rooms see {', '.join(sorted(FACES[head]))} only")
+    return faults
+
+
+def banned_calls(path, text):
+    code = NOISE.sub(lambda m: "\n" * m.group().count("\n"), text)
+    subjects = {name: text if name.startswith("TODO") else code for name in BANNED_CALLS}
+    return [f"{path}:{subjects[name][:m.start()].count(chr(10)) + 1}: {name}"
+            for name, pattern in BANNED_CALLS.items() for m in re.finditer(pattern, subjects[name])]
+
+
+class House(unittest.TestCase):
+    def expect_none(self, faults):
+        self.assertFalse(faults, "\n" + "\n".join(faults))
+
+    def test_every_folder_of_src_is_a_known_room(self):
+        rooms = {path.split("/")[1] for path in sources("src")}
+        self.expect_none(sorted(f"src/{room} has no row in ROOMS" for room in rooms - ROOMS.keys()))
+
+    def test_includes_point_down(self):
+        self.expect_none([f for path in sources("src", "include") for f in include_faults(path, text_of(path))])
+
+    def test_cmake_links_the_same_arrows(self):
+        faults = []
+        for room, arguments in re.findall(r"^exaone_room\((\w+)([^)]*)\)", text_of("src/CMakeLists.txt"), re.MULTILINE):
+            depends = re.search(r"DEPENDS\s+([\w\s]*?)(?:LIBRARIES|$)", arguments)
+            for other in depends.group(1).split() if depends else []:
+                if other not in ROOMS.get(room, set()):
+                    faults.append(f"src/CMakeLists.txt links {room} with {other}")
+        self.expect_none(faults)
+
+    def test_no_banned_call(self):
+        self.expect_none([f for path in sources("src", "include") for f in banned_calls(path, text_of(path))])
+
+    def test_file_names_name_a_job(self):
+        paths = sources("src", "include", "tests", "fuzz", "bench")
+        self.expect_none([path for path in paths if BANNED_NAMES & set(re.split(r"[/_.]", path.lower()))])
+
+    def test_headers_open_with_their_concept(self):
+        faults = []
+        for path in sources("src", "include"):
+            text = text_of(path)
+            if path.endswith(".h") and not (text.startswith("// ") and "\n#pragma once\n" in text):
+                faults.append(f"{path}: a header opens with a comment, then #pragma once")
+        self.expect_none(faults)
+
+    def test_files_stay_readable(self):
+        lengths = {path: text_of(path).count("\n") for path in sources("src", "include", "tests", "fuzz", "bench")}
+        for path, lines in lengths.items():
+            if lines > REPORTED_LINES:
+                print(f"{path} has {lines} lines: probably two files", file=sys.stderr)
+        self.expect_none([f"{path}: {n} lines, at most {MOST_LINES}" for path, n in lengths.items() if n > MOST_LINES])
+
+
+class Checks(unittest.TestCase):
+    """The scans themselves can fail."""
+
+    def test_an_arrow_that_points_up(self):
+        self.assertTrue(include_faults("src/base/x.cpp", '#include "engine/engine.h"\n'))
+        self.assertTrue(include_faults("src/kernels/x.cpp", '#include "formats/checkpoint.h"\n'))
+        self.assertTrue(include_faults("src/model/x.cpp", '#include "formats/gguf.h"\n'))
+        self.assertTrue(include_faults("src/cli/run.cpp", '#include "engine/sampler.h"\n'))
+        self.assertTrue(include_faults("src/text/x.cpp", '#include "exaone/engine.h"\n'))
+        self.assertTrue(include_faults("include/exaone/x.h", '#include "base/error.h"\n'))
+        self.assertFalse(include_faults("src/model/x.cpp", '#include "formats/checkpoint.h"\n#include <vector>\n'))
+
+    def test_a_banned_call(self):
+        self.assertTrue(banned_calls("x.cpp", "int a = std::stoi(s);\n"))
+        self.assertTrue(banned_calls("x.cpp", "a = atoi (s);\n"))
+        self.assertEqual(banned_calls("x.cpp", '\n\nassert(x); // atoi(s)\n"std::regex"\n'), ["x.cpp:3: assert, abort"])
+        self.assertFalse(banned_calls("x.cpp", "static_assert(true); brand(1); restore(x);\n"))
+
+
+if __name__ == "__main__":
+    unittest.main()
