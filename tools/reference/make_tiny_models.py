@@ -99,8 +99,8 @@ def random_weights(m, rng):
     def gauss(shape, std):
         return gguf_writer.from_bf16(gguf_writer.to_bf16(rng.normal(0, std, shape)))
 
-    def norm(width, around=1.0):
-        return gguf_writer.from_bf16(gguf_writer.to_bf16(around * rng.uniform(0.6, 1.4, width)))
+    def norm(width):
+        return gguf_writer.from_bf16(gguf_writer.to_bf16(rng.uniform(0.6, 1.4, width)))
 
     def layer(prefix):
         # The outputs of o_proj and down_proj are normalised: small ones let a wrong epsilon show.
@@ -110,8 +110,8 @@ def random_weights(m, rng):
             f"{prefix}.self_attn.k_proj.weight": gauss((kv, hidden), hidden**-0.5),
             f"{prefix}.self_attn.v_proj.weight": gauss((kv, hidden), hidden**-0.5),
             f"{prefix}.self_attn.o_proj.weight": gauss((hidden, q), small * q**-0.5),
-            f"{prefix}.self_attn.q_norm.weight": norm(head_dim, 1.5),
-            f"{prefix}.self_attn.k_norm.weight": norm(head_dim, 1.5),
+            f"{prefix}.self_attn.q_norm.weight": norm(head_dim),
+            f"{prefix}.self_attn.k_norm.weight": norm(head_dim),
             f"{prefix}.post_attention_layernorm.weight": norm(hidden),
             f"{prefix}.post_feedforward_layernorm.weight": norm(hidden),
             f"{prefix}.mlp.gate_proj.weight": gauss((ffn, hidden), hidden**-0.5),
