@@ -28,27 +28,26 @@ Scan scan(std::span<const float> logits) {
   float highest[kLanes];
   std::uint32_t exponent[kLanes] = {};
   std::fill_n(highest, kLanes, logits[0]);
-  const auto take = [&](std::size_t lane, float x) {
-    highest[lane] = x > highest[lane] ? x : highest[lane];
-    const std::uint32_t bits = std::bit_cast<std::uint32_t>(x) & 0x7f800000u;
-    exponent[lane] = bits > exponent[lane] ? bits : exponent[lane];
-  };
+  const float* const x = logits.data();
   const std::size_t whole = logits.size() / kLanes * kLanes;
+  const auto take = [&](std::size_t lane, float value) {
+    highest[lane] = value > highest[lane] ? value : highest[lane];
+    exponent[lane] = std::max(exponent[lane], std::bit_cast<std::uint32_t>(value) & 0x7f800000u);
+  };
   for (std::size_t i = 0; i < whole; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) take(lane, logits[i + lane]);
+    for (std::size_t lane = 0; lane < kLanes; ++lane) take(lane, x[i + lane]);
   }
-  for (std::size_t i = whole; i < logits.size(); ++i) take(0, logits[i]);
+  for (std::size_t i = whole; i < logits.size(); ++i) take(0, x[i]);
   return {*std::max_element(highest, highest + kLanes),
           *std::max_element(exponent, exponent + kLanes) != 0x7f800000u};
 }
 
-// e^x for x <= 0 within 2 ulp; at least 1e-38. x = n ln 2 + r, |r| <= ln 2 / 2, a polynomial for e^r.
-inline float exp_nonpositive(float x) {
+// e^x for -87 <= x <= 0 within 2 ulp. x = n ln 2 + r, |r| <= ln 2 / 2, a polynomial for e^r.
+inline float exp_of(float x) {
   constexpr float kLog2E = 1.44269504f;
   constexpr float kLn2High = 0.693145752f;  // its low bits are zero: n · kLn2High is exact
   constexpr float kLn2Low = 1.42860677e-6f;
   constexpr float kRound = 12582912.0f;  // 1.5 · 2^23: adding it rounds to an integer
-  x = x < -87.0f ? -87.0f : x;
   const float shifted = x * kLog2E + kRound;
   const float n = shifted - kRound;
   const float r = (x - n * kLn2High) - n * kLn2Low;
@@ -62,6 +61,17 @@ inline float exp_nonpositive(float x) {
   p = p * r + 1.0f;
   const std::uint32_t scale = (std::bit_cast<std::uint32_t>(shifted) - 0x4b400000u + 127u) << 23;
   return p * std::bit_cast<float>(scale);
+}
+
+// weights = e^((logits − highest) / temperature), at least 1e-38. Two loops, so that the compiler vectorizes
+// both.
+void weigh(std::span<const float> logits, float highest, float inverse_temperature, float* weights) {
+  const float* const x = logits.data();
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const float exponent = (x[i] - highest) * inverse_temperature;
+    weights[i] = exponent < -87.0f ? -87.0f : exponent;
+  }
+  for (std::size_t i = 0; i < logits.size(); ++i) weights[i] = exp_of(weights[i]);
 }
 
 double sum(std::span<const float> values) {
@@ -183,9 +193,7 @@ Sampler::Candidate Sampler::last_kept(double total_weight) {
 TokenId Sampler::draw(std::span<const float> logits, float highest, std::int64_t position) {
   const auto inverse_temperature = static_cast<float>(1 / values_.temperature);
   weights_.resize(logits.size());
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    weights_[i] = exp_nonpositive((logits[i] - highest) * inverse_temperature);
-  }
+  weigh(logits, highest, inverse_temperature, weights_.data());
   candidates_.reserve(logits.size());
   const auto gather = [&](float lowest) {
     candidates_.clear();
