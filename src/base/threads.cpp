@@ -20,6 +20,8 @@ namespace exa {
 namespace {
 
 constexpr auto kSpinBudget = std::chrono::microseconds(80);
+constexpr int kPausesARound = 32;
+constexpr int kRoundsBeforeYield = 4;
 
 // The processors of the affinity mask, one per physical core.
 std::vector<int> allowed_cores() {
@@ -122,14 +124,19 @@ struct ThreadPool::State {
   // Waits until flag differs from `old`, first spinning, then parked in the kernel.
   void await_change(const std::atomic<std::uint32_t>& flag, std::uint32_t old, bool may_be_parked) const {
     if (spins) {
-      const auto deadline = std::chrono::steady_clock::now() + kSpinBudget;
-      do {
-        for (int i = 0; i < 32; ++i) {
+      std::chrono::steady_clock::time_point deadline;
+      for (int round = 0;; ++round) {
+        for (int i = 0; i < kPausesARound; ++i) {
           if (flag.load(std::memory_order_acquire) != old) return;
           pause_core();
         }
         if (may_be_parked && parked_epoch.value.load(std::memory_order_relaxed) == old + 1) break;
-      } while (std::chrono::steady_clock::now() < deadline);
+        const auto now = std::chrono::steady_clock::now();
+        if (round == 0) deadline = now + kSpinBudget;
+        if (now >= deadline) break;
+        // The thread waited for may stand on this very core behind us.
+        if (round >= kRoundsBeforeYield) sched_yield();
+      }
     }
     while (flag.load(std::memory_order_acquire) == old) flag.wait(old, std::memory_order_acquire);
   }
