@@ -1,0 +1,274 @@
+#include "model/decoder.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "base/error.h"
+#include "base/threads.h"
+#include "model/reference_decoder.h"
+#include "model/score.h"
+
+namespace exa {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kModels = fs::path(EXAONE_SOURCE_DIR) / "tests/data/models";
+
+struct Loaded {
+  explicit Loaded(const fs::path& path, int n_threads = 1, Precision precision = Precision::kProduction)
+      : pool(n_threads),
+        backend(make_cpu_backend(pool)),
+        weights(load_weights(Checkpoint::open(path), *backend, precision)) {}
+
+  ThreadPool pool;
+  std::unique_ptr<Backend> backend;
+  Weights weights;
+};
+
+std::vector<std::int32_t> some_ids(std::size_t n, std::int64_t vocab, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<std::int32_t> ids(n);
+  for (std::int32_t& id : ids) id = static_cast<std::int32_t>(random() % static_cast<unsigned>(vocab));
+  return ids;
+}
+
+// Logits of all positions, computed in chunks.
+std::vector<float> logits_of(Loaded& model, const std::vector<std::int32_t>& ids, std::int64_t chunk) {
+  Decoder decoder(model.weights, *model.backend, chunk);
+  KvCache cache(model.weights.config, KvType::kBF16, chunk);
+  std::vector<std::int32_t> positions(ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) positions[i] = static_cast<std::int32_t>(i);
+  std::vector<float> all;
+  score(decoder, cache, ids, positions, chunk,
+        [&](std::size_t, std::span<const float> row) { all.insert(all.end(), row.begin(), row.end()); });
+  return all;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+std::vector<fs::path> model_files() {
+  return {kModels / "tiny-exaone4", kModels / "tiny-exaone4/tiny-exaone4.Q8_0.gguf",
+          kModels / "tiny-exaone4-hybrid", kModels / "tiny-exaone4_5/tiny-exaone4_5.Q4_0.gguf"};
+}
+
+TEST(Decoder, BitsDoNotDependOnChunkOrThreads) {
+  for (const fs::path& path : model_files()) {
+    Loaded one(path, 1);
+    const std::vector<std::int32_t> ids = some_ids(90, one.weights.config.vocab, 7);
+    const std::vector<float> expected = logits_of(one, ids, 512);
+    for (const float x : expected) ASSERT_TRUE(std::isfinite(x)) << path;
+    for (const std::int64_t chunk : {1, 7, 24})
+      EXPECT_TRUE(same_bits(expected, logits_of(one, ids, chunk))) << path << " chunk " << chunk;
+    for (const int n_threads : {2, 4}) {
+      Loaded several(path, n_threads);
+      EXPECT_TRUE(same_bits(expected, logits_of(several, ids, 24))) << path << " threads " << n_threads;
+    }
+  }
+}
+
+TEST(Decoder, BitsDoNotDependOnOtherSequences) {
+  Loaded model(kModels / "tiny-exaone4-hybrid", 2);
+  const ModelConfig& config = model.weights.config;
+  const std::vector<std::int32_t> a = some_ids(60, config.vocab, 1);
+  const std::vector<std::int32_t> b = some_ids(60, config.vocab, 2);
+  const std::vector<float> alone = logits_of(model, a, 1);
+
+  Decoder decoder(model.weights, *model.backend, 64);
+  KvCache cache_a(config, KvType::kBF16, 64);
+  KvCache cache_b(config, KvType::kBF16, 64);
+  // b's prompt arrives in one step while a decodes, then both go on side by side.
+  std::vector<float> together;
+  const std::vector<std::int32_t> last{0};
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::vector<StepSlice> slices;
+    if (i == 10) slices.push_back({&cache_b, std::span(b).first(10), {}});
+    if (i > 10) slices.push_back({&cache_b, std::span(b).subspan(i - 1, 1), {}});
+    slices.push_back({&cache_a, std::span(a).subspan(i, 1), last});
+    const std::span<const float> logits = decoder.step(slices);
+    together.insert(together.end(), logits.begin(), logits.end());
+  }
+  EXPECT_TRUE(same_bits(alone, together));
+}
+
+TEST(Decoder, TruncatedCacheContinuesLikeAFreshOne) {
+  Loaded model(kModels / "tiny-exaone4-hybrid", 1);
+  const ModelConfig& config = model.weights.config;
+  const std::vector<std::int32_t> ids = some_ids(100, config.vocab, 3);
+  Decoder decoder(model.weights, *model.backend, 16);
+  KvCache cache(config, KvType::kBF16, 16);
+  score(decoder, cache, ids, {}, 16, [](std::size_t, std::span<const float>) {});
+  ASSERT_EQ(cache.truncate(95), 95);
+  const std::vector<std::int32_t> other = some_ids(20, config.vocab, 4);
+  std::vector<float> continued;
+  const std::vector<std::int32_t> last{19};
+  score(decoder, cache, other, last, 16,
+        [&](std::size_t, std::span<const float> row) { continued.assign(row.begin(), row.end()); });
+
+  std::vector<std::int32_t> whole(ids.begin(), ids.begin() + 95);
+  whole.insert(whole.end(), other.begin(), other.end());
+  const std::vector<float> fresh = logits_of(model, whole, 16);
+  const std::vector<float> expected(fresh.end() - static_cast<std::ptrdiff_t>(continued.size()), fresh.end());
+  EXPECT_TRUE(same_bits(expected, continued));
+}
+
+TEST(Decoder, WrongIdsAndPositionsAreErrors) {
+  Loaded model(kModels / "tiny-exaone4", 1);
+  Decoder decoder(model.weights, *model.backend, 8);
+  KvCache cache(model.weights.config, KvType::kBF16, 8);
+  const auto ignore = [](std::size_t, std::span<const float>) {};
+  const std::vector<std::int32_t> beyond{static_cast<std::int32_t>(model.weights.config.vocab)};
+  EXPECT_THROW(score(decoder, cache, beyond, {}, 8, ignore), Error);
+  const std::vector<std::int32_t> negative{-1};
+  EXPECT_THROW(score(decoder, cache, negative, {}, 8, ignore), Error);
+  const std::vector<std::int32_t> good{1, 2};
+  const std::vector<std::int32_t> descending{1, 0};
+  EXPECT_THROW(score(decoder, cache, good, descending, 8, ignore), Error);
+}
+
+// A small model whose every normalised vector has a mean square near eps, so that each eps shows in the
+// logits.
+struct SmallModel {
+  test::DenseModel dense;
+  Weights weights;
+
+  SmallModel(Backend& backend, const std::vector<int>& windows) {
+    std::mt19937 random(11);
+    std::normal_distribution<double> normal;
+    const auto draw = [&](std::size_t n, double scale) {
+      std::vector<double> values(n);
+      for (double& x : values) x = static_cast<double>(static_cast<float>(normal(random) * scale));
+      return values;
+    };
+    const auto near_one = [&](std::size_t n) {
+      std::vector<double> values = draw(n, 0.1);
+      for (double& x : values) x = static_cast<double>(static_cast<float>(x + 1.0));
+      return values;
+    };
+    const auto to_float = [](const std::vector<double>& v) { return std::vector<float>(v.begin(), v.end()); };
+    const auto pack = [&](const std::vector<double>& w, int rows) {
+      const std::vector<float> values = to_float(w);
+      const auto columns = static_cast<std::int64_t>(values.size()) / rows;
+      return backend.pack({.name = "test",
+                           .type = DType::kF32,
+                           .n_rows = rows,
+                           .n_cols = columns,
+                           .read =
+                               [&](std::int64_t row, std::int64_t n, std::byte* out) {
+                                 std::memcpy(out, values.data() + row * columns,
+                                             static_cast<std::size_t>(n * columns) * sizeof(float));
+                               }},
+                          Precision::kExact);
+    };
+    const int hidden = 32, n_heads = 4, n_kv_heads = 2, head_dim = 16, ffn_width = 64, vocab = 40;
+    ModelConfig& c = weights.config;
+    c.hidden = hidden;
+    c.n_heads = n_heads;
+    c.n_kv_heads = n_kv_heads;
+    c.head_dim = head_dim;
+    c.ffn_width = ffn_width;
+    c.vocab = vocab;
+    c.rms_eps = 1e-5f;
+    c.rope_theta = 10000;
+    weights.precision = Precision::kExact;
+    weights.rope_inverse = rope_inverse_frequencies(c, nullptr);
+
+    dense = {.hidden = hidden,
+             .n_heads = n_heads,
+             .n_kv_heads = n_kv_heads,
+             .head_dim = head_dim,
+             .ffn_width = ffn_width,
+             .vocab = vocab,
+             .window = windows,
+             .rope = {},
+             .inverse = {weights.rope_inverse.begin(), weights.rope_inverse.end()},
+             .embedding = draw(static_cast<std::size_t>(vocab * hidden), 3e-3),
+             .head = draw(static_cast<std::size_t>(vocab * hidden), 0.3),
+             .final_norm = near_one(static_cast<std::size_t>(hidden)),
+             .layers = {}};
+    const auto matrix = [&](int rows, int columns, double scale) {
+      return draw(static_cast<std::size_t>(rows * columns), scale);
+    };
+    for (const int window : windows) {
+      const bool rope = window > 0;
+      dense.rope.push_back(rope);
+      c.layers.push_back({.window = window, .rope = rope});
+      // Norm weights of 3e-3 keep the residual stream as small as the embeddings.
+      std::vector<double> attention_norm = near_one(static_cast<std::size_t>(hidden));
+      std::vector<double> ffn_norm = near_one(static_cast<std::size_t>(hidden));
+      for (double& x : attention_norm) x = static_cast<double>(static_cast<float>(x * 3e-3));
+      for (double& x : ffn_norm) x = static_cast<double>(static_cast<float>(x * 3e-3));
+      test::DenseLayer layer{.q = matrix(n_heads * head_dim, hidden, 0.2),
+                             .k = matrix(n_kv_heads * head_dim, hidden, 0.2),
+                             .v = matrix(n_kv_heads * head_dim, hidden, 0.2),
+                             .o = matrix(hidden, n_heads * head_dim, 0.2),
+                             .gate = matrix(ffn_width, hidden, 2.0),
+                             .up = matrix(ffn_width, hidden, 2.0),
+                             .down = matrix(hidden, ffn_width, 2.0),
+                             .q_norm = near_one(static_cast<std::size_t>(head_dim)),
+                             .k_norm = near_one(static_cast<std::size_t>(head_dim)),
+                             .attention_norm = attention_norm,
+                             .ffn_norm = ffn_norm};
+      LayerWeights w;
+      w.q = pack(layer.q, n_heads * head_dim);
+      w.k = pack(layer.k, n_kv_heads * head_dim);
+      w.v = pack(layer.v, n_kv_heads * head_dim);
+      w.o = pack(layer.o, hidden);
+      w.gate = pack(layer.gate, ffn_width);
+      w.up = pack(layer.up, ffn_width);
+      w.down = pack(layer.down, hidden);
+      w.q_norm = to_float(layer.q_norm);
+      w.k_norm = to_float(layer.k_norm);
+      w.post_attention_norm = to_float(layer.attention_norm);
+      w.post_ffn_norm = to_float(layer.ffn_norm);
+      weights.layers.push_back(std::move(w));
+      dense.layers.push_back(std::move(layer));
+    }
+    weights.embedding = pack(dense.embedding, vocab);
+    weights.head = pack(dense.head, vocab);
+    weights.final_norm = to_float(dense.final_norm);
+  }
+};
+
+double largest_difference(const std::vector<std::vector<double>>& expected, const std::vector<float>& ours) {
+  double worst = 0;
+  std::size_t i = 0;
+  for (const std::vector<double>& row : expected) {
+    for (const double x : row) worst = std::max(worst, std::abs(x - static_cast<double>(ours[i++])));
+  }
+  return worst;
+}
+
+TEST(Decoder, EqualsTheEquationsAndShowsEveryEps) {
+  ThreadPool pool(2);
+  const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
+  const SmallModel model(*backend, {5, 0});
+  const std::vector<std::int32_t> ids = some_ids(20, model.dense.vocab, 5);
+  Decoder decoder(model.weights, *backend, 8);
+  KvCache cache(model.weights.config, KvType::kF32, 8);
+  std::vector<std::int32_t> positions;
+  for (std::int32_t i = 0; i < 20; ++i) positions.push_back(i);
+  std::vector<float> ours;
+  score(decoder, cache, ids, positions, 8,
+        [&](std::size_t, std::span<const float> row) { ours.insert(ours.end(), row.begin(), row.end()); });
+
+  constexpr double kTolerance = 2e-5;
+  EXPECT_LT(largest_difference(test::forward(model.dense, ids, {}), ours), kTolerance);
+  // Each eps, changed alone in the equations, must move the logits far beyond that.
+  for (double test::NormEps::*place : {&test::NormEps::q, &test::NormEps::k, &test::NormEps::attention,
+                                       &test::NormEps::ffn, &test::NormEps::final}) {
+    test::NormEps eps;
+    eps.*place = 1e-6;
+    EXPECT_GT(largest_difference(test::forward(model.dense, ids, eps), ours), 20 * kTolerance);
+  }
+}
+
+}  // namespace
+}  // namespace exa
