@@ -1,0 +1,261 @@
+#include "exaone/engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/memory.h"
+#include "base/threads.h"
+#include "chat/prompt.h"
+#include "engine/context_size.h"
+#include "engine/sampling_options.h"
+#include "engine/sequence.h"
+#include "engine/token_cache.h"
+#include "formats/checkpoint.h"
+#include "kernels/backend.h"
+#include "kernels/isa/isa.h"
+#include "model/config.h"
+#include "model/decoder.h"
+#include "model/weights.h"
+#include "text/tokenizer.h"
+#include "text/utf8.h"
+
+namespace exa {
+namespace {
+
+constexpr std::int64_t kPrefillChunk = 512;
+constexpr int kMostThreads = 1024;
+constexpr KvType kKvType = KvType::kBF16;
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point start_ = Clock::now();
+};
+
+int choose_threads(int requested) {
+  if (requested < 0 || requested > kMostThreads) {
+    throw Error(ErrorKind::kUsage, "threads is " + std::to_string(requested) + ", expected 0 to " +
+                                       std::to_string(kMostThreads));
+  }
+  return requested == 0 ? usable_cores() : requested;
+}
+
+Thinking to_thinking(Think think) {
+  switch (think) {
+    case Think::kOn:
+      return Thinking::kOn;
+    case Think::kOff:
+      return Thinking::kOff;
+    case Think::kAuto:
+      break;
+  }
+  return Thinking::kAuto;
+}
+
+// Before gigabytes are read: weights alone that exceed the memory end in a sentence, not in the system's
+// killer.
+void require_room_for_weights(const Checkpoint& checkpoint) {
+  std::size_t weight_bytes = 0;
+  for (const TensorInfo& tensor : checkpoint.tensors()) weight_bytes += tensor.n_bytes;
+  const std::size_t free_bytes = available_memory_bytes();
+  if (weight_bytes > free_bytes) {
+    throw Error(ErrorKind::kMemory,
+                "the weights need " + readable_bytes(weight_bytes) + ", " + readable_bytes(free_bytes) +
+                    " of memory are free",
+                checkpoint.path().string());
+  }
+}
+
+class EngineImpl final : public Engine {
+ public:
+  explicit EngineImpl(const EngineOptions& options);
+
+  const ModelInfo& info() const override { return info_; }
+  SamplingOptions defaults(bool thinking) const override {
+    return sampling_defaults(sampling_card(tokenizer_), stated_, thinking);
+  }
+  Answer generate(const GenerateRequest& request, const std::function<void(const Event&)>& on_event,
+                  const CancelToken* cancel) override;
+
+ private:
+  Prompt build_prompt(const GenerateRequest& request) const;
+
+  // In the order in which they are loaded; each borrows from those above.
+  Checkpoint checkpoint_;
+  ModelConfig config_;
+  StatedSampling stated_;
+  Tokenizer tokenizer_;
+  PromptBuilder prompts_;
+  ThreadPool pool_;
+  std::unique_ptr<Backend> backend_;
+  Weights weights_;
+  Decoder decoder_;
+  TokenCache cache_;
+  ModelInfo info_;
+  std::mutex one_request_;
+};
+
+PromptBuilder make_prompts(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
+  return {tokenizer, Template::parse(checkpoint.chat_template().value_or(""))};
+}
+
+Weights load_checked(const Checkpoint& checkpoint, Backend& backend, const EngineOptions& options) {
+  require_room_for_weights(checkpoint);
+  return load_weights(checkpoint, backend, Precision::kProduction,
+                      [&options](std::uint64_t done_bytes, std::uint64_t total_bytes) {
+                        if (options.on_load && total_bytes > 0) {
+                          options.on_load(static_cast<double>(done_bytes) / static_cast<double>(total_bytes));
+                        }
+                      });
+}
+
+EngineImpl::EngineImpl(const EngineOptions& options)
+    : checkpoint_(Checkpoint::open(options.model)),
+      config_(read_config(checkpoint_)),
+      stated_(read_stated_sampling(checkpoint_)),
+      tokenizer_(Tokenizer::from_checkpoint(checkpoint_)),
+      prompts_(make_prompts(checkpoint_, tokenizer_)),
+      pool_(choose_threads(options.n_threads)),
+      backend_(make_cpu_backend(pool_)),
+      weights_(load_checked(checkpoint_, *backend_, options)),
+      decoder_(weights_, *backend_, kPrefillChunk),
+      cache_(KvCache(config_, kKvType, kPrefillChunk)) {
+  const std::filesystem::path file = std::filesystem::absolute(options.model).lexically_normal();
+  info_.name = !config_.model_name.empty() ? config_.model_name
+               : file.has_filename()       ? file.filename().string()
+                                           : file.parent_path().filename().string();
+  info_.architecture = config_.architecture_name;
+  info_.context_tokens =
+      choose_context(config_, kKvType, kPrefillChunk, options.context_tokens, available_memory_bytes());
+  info_.max_context_tokens = config_.max_context;
+  info_.weight_bytes = static_cast<std::int64_t>(weights_.size_bytes());
+  info_.kv_bytes_at_context =
+      static_cast<std::int64_t>(KvCache::bytes_for(config_, kKvType, kPrefillChunk, info_.context_tokens));
+  info_.n_threads = pool_.n_threads();
+  info_.isa = name(choose_isa());
+  info_.can_chat = checkpoint_.chat_template().has_value();
+  if (info_.can_chat) {
+    const nlohmann::ordered_json probe = {{{"role", "user"}, {"content", "?"}}};
+    info_.thinks_by_default = prompts_.chat(probe, nullptr, Thinking::kAuto).opens_reasoning;
+  }
+}
+
+Prompt EngineImpl::build_prompt(const GenerateRequest& request) const {
+  if (request.raw) return prompts_.raw(*request.raw);
+  if (!info_.can_chat) {
+    throw Error(ErrorKind::kBadInput, "the model has no chat template, expected a raw prompt");
+  }
+  if (request.messages.empty()) throw Error(ErrorKind::kBadInput, "the conversation has no message");
+  nlohmann::ordered_json messages = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < request.messages.size(); ++i) {
+    const Message& message = request.messages[i];
+    const std::string where = "messages[" + std::to_string(i) + "]";
+    constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant"};
+    if (std::find(std::begin(kRoles), std::end(kRoles), message.role) == std::end(kRoles)) {
+      throw Error(ErrorKind::kBadInput,
+                  "the role is \"" + message.role + "\", expected system, developer, user or assistant",
+                  where + ".role");
+    }
+    const std::size_t invalid = find_invalid_utf8(message.content);
+    if (invalid != std::string_view::npos) {
+      throw Error(ErrorKind::kBadInput, "invalid UTF-8 at byte " + std::to_string(invalid),
+                  where + ".content");
+    }
+    messages.push_back({{"role", message.role}, {"content", message.content}});
+  }
+  return prompts_.chat(messages, nullptr, to_thinking(request.think));
+}
+
+Answer EngineImpl::generate(const GenerateRequest& request, const std::function<void(const Event&)>& on_event,
+                            const CancelToken* cancel) {
+  check_sampling(request.sampling, config_.vocab);
+  if (request.max_tokens && *request.max_tokens < 1) {
+    throw Error(ErrorKind::kUsage,
+                "max_tokens is " + std::to_string(*request.max_tokens) + ", expected 1 or more");
+  }
+  const Prompt prompt = build_prompt(request);
+  const auto n_prompt = static_cast<std::int64_t>(prompt.ids.size());
+  if (n_prompt == 0) throw Error(ErrorKind::kBadInput, "the prompt is empty");
+  if (n_prompt >= info_.context_tokens) {
+    throw Error(ErrorKind::kBadInput, "the prompt has " + std::to_string(n_prompt) +
+                                          " tokens, the context holds " +
+                                          std::to_string(info_.context_tokens) + " with the answer");
+  }
+  const std::int64_t room = info_.context_tokens - n_prompt;
+  Sequence sequence(
+      tokenizer_, prompt,
+      request.raw && !prompt.opens_reasoning ? Sequence::Text::kVerbatim : Sequence::Text::kSplit,
+      effective_sampling(request.sampling, defaults(prompt.opens_reasoning)),
+      std::min(request.max_tokens.value_or(room), room));
+
+  const std::lock_guard lock(one_request_);
+  Answer answer;
+  answer.usage.prompt_tokens = n_prompt;
+  std::int64_t done = 0;
+  std::optional<FinishReason> reason;
+  const auto emit = [&](Event::Kind kind, std::string_view text = {}) {
+    if (on_event) on_event({kind, text, done, reason.value_or(FinishReason::kStop), answer.usage});
+  };
+  const auto emit_text = [&] {
+    answer.reasoning += sequence.new_reasoning();
+    answer.content += sequence.new_content();
+    if (!sequence.new_reasoning().empty()) emit(Event::Kind::kReasoning, sequence.new_reasoning());
+    if (!sequence.new_content().empty()) emit(Event::Kind::kContent, sequence.new_content());
+  };
+  const auto cancelled = [cancel] { return cancel && cancel->cancelled(); };
+
+  const Stopwatch prefill;
+  done = cache_.keep_shared(prompt.ids);
+  answer.usage.cached_tokens = done;
+  std::span<const float> logits;
+  while (done < n_prompt) {
+    if (cancelled()) {
+      reason = FinishReason::kCancelled;
+      break;
+    }
+    const std::int64_t n = std::min(kPrefillChunk, n_prompt - done);
+    const auto chunk =
+        std::span(prompt.ids).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n));
+    logits = cache_.append(decoder_, chunk, done + n == n_prompt);
+    done += n;
+    emit(Event::Kind::kPrefill);
+  }
+  answer.usage.prefill_seconds = prefill.seconds();
+
+  const Stopwatch decode;
+  while (!reason) {
+    reason = sequence.advance(logits);
+    emit_text();
+    if (!reason && cancelled()) reason = FinishReason::kCancelled;
+    if (reason) break;
+    const TokenId last = sequence.last();
+    logits = cache_.append(decoder_, {&last, 1}, true);
+  }
+  sequence.flush();
+  emit_text();
+  pool_.park();
+  answer.reason = *reason;
+  answer.usage.completion_tokens = sequence.n_generated();
+  answer.usage.reasoning_tokens = sequence.n_reasoning();
+  answer.usage.decode_seconds = sequence.n_generated() > 0 ? decode.seconds() : 0;
+  emit(Event::Kind::kFinished);
+  return answer;
+}
+
+}  // namespace
+
+std::unique_ptr<Engine> Engine::load(const EngineOptions& options) {
+  return std::make_unique<EngineImpl>(options);
+}
+
+std::string_view version() {
+  return "0.1.0";
+}
+
+}  // namespace exa

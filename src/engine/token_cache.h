@@ -1,0 +1,37 @@
+// The tokens whose keys and values are at hand: what the last request left, and what the running one adds.
+//
+// Ownership and threads: owns its KvCache; one request at a time.
+// Source: exaone-models specification 5.6 (prefixes are compared by id, never by text).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "model/decoder.h"
+#include "model/kv_cache.h"
+#include "text/tokenizer.h"
+
+namespace exa {
+
+class TokenCache {
+ public:
+  explicit TokenCache(KvCache kv) : kv_(std::move(kv)) {}
+
+  // Forgets all but the longest front part shared with the prompt, at least the prompt's last token (its
+  // logits are wanted). Returns the number of tokens kept; the cache may keep fewer than are shared (rings).
+  std::int64_t keep_shared(std::span<const TokenId> prompt);
+
+  // Runs the tokens through the decoder behind those that are here. Returns the last one's logits [vocab],
+  // valid until the next call, or nothing where they are not wanted. Errors: the decoder's; the cache is
+  // empty afterwards.
+  std::span<const float> append(Decoder& decoder, std::span<const TokenId> ids, bool wants_logits);
+
+  std::int64_t length() const { return static_cast<std::int64_t>(ids_.size()); }
+
+ private:
+  KvCache kv_;
+  std::vector<TokenId> ids_;  // kv_.length() of them
+};
+
+}  // namespace exa
