@@ -8,7 +8,7 @@
 //   width) + eps)))); y = round(round(x · r) · weight). rope: y[j] = round(round(x[j] · cos[j]) -
 //   round(x[j+h] · sin[j])), y[j+h] = round(round(x[j+h] · cos[j]) + round(x[j] · sin[j])), h = head_dim / 2.
 //   silu_mul: e = exp(-|gate|) (0 below -87) by exp2 with a two-part log2(e); s = round(n / round(1 + e)), n
-//   = gate where gate >= 0, else round(gate · e); round(s · up). Relative error <= 4e-7 for gate >= -87; 0
+//   = gate where gate >= 0, else round(gate · e); round(s · up). Relative error <= 3e-7 for gate >= -87; 0
 //   below. attention, for each (row, head) alone: q' = round(q · round(log2(e) / sqrt(head_dim))); score =
 //   fma(q'[d], k[d], score), ascending d, from 0. Visible positions in chunks [256 c, 256 c + 256), ascending
 //   c, those without any are passed over: m' = max(m, chunk's scores); c = exp2(m - m'); lane p % 16 of l =
