@@ -36,35 +36,33 @@ void walk_index(std::string_view json, const std::string& where,
   bool map_seen = false;
   bool in_map = false;
   std::string key;
-  walk_json(json, kIndexDepth, where, [&](const JsonEvent& event) {
-    switch (event.kind) {
-      case JsonEvent::kKey:
-        key = event.text;
-        if (depth == 1 && key == "weight_map") {
-          if (map_seen) throw Error(ErrorKind::kBadInput, "weight_map occurs twice, expected once", where);
-          map_seen = true;
-        }
-        return;
-      case JsonEvent::kObjectBegin:
-      case JsonEvent::kArrayBegin:
-        if (in_map) break;
-        in_map = depth == 1 && key == "weight_map" && event.kind == JsonEvent::kObjectBegin;
-        ++depth;
-        return;
-      case JsonEvent::kObjectEnd:
-      case JsonEvent::kArrayEnd:
-        in_map = false;
-        --depth;
-        return;
-      default:
-        if (!in_map) return;
-        if (event.kind != JsonEvent::kString) break;
-        visit(key, event.text);
-        return;
-    }
+  const auto refuse = [&](const JsonEvent& event, std::string_view expected) {
     throw Error(ErrorKind::kBadInput,
-                "found " + std::string(json_kind_name(event.kind)) + ", expected a shard's name",
-                where + ", weight_map, " + printable(key));
+                "found " + std::string(json_kind_name(event.kind)) + ", expected " + std::string(expected),
+                where + ", weight_map" + (in_map ? ", " + printable(key) : std::string()));
+  };
+  walk_json(json, kIndexDepth, where, [&](const JsonEvent& event) {
+    if (event.kind == JsonEvent::kKey) {
+      key = event.text;
+      return;
+    }
+    if (event.kind == JsonEvent::kObjectEnd || event.kind == JsonEvent::kArrayEnd) {
+      --depth;
+      in_map = false;
+      return;
+    }
+    if (in_map) {
+      if (event.kind != JsonEvent::kString) refuse(event, "a shard's name");
+      visit(key, event.text);
+      return;
+    }
+    if (depth == 1 && key == "weight_map") {
+      if (event.kind != JsonEvent::kObjectBegin) refuse(event, "an object");
+      if (map_seen) throw Error(ErrorKind::kBadInput, "weight_map occurs twice, expected once", where);
+      map_seen = true;
+      in_map = true;
+    }
+    if (event.kind == JsonEvent::kObjectBegin || event.kind == JsonEvent::kArrayBegin) ++depth;
   });
   if (!map_seen) throw Error(ErrorKind::kBadInput, "weight_map is missing, expected an object", where);
 }

@@ -18,7 +18,8 @@
 namespace exa::test {
 
 inline std::size_t total_file_bytes(const std::filesystem::path& path) {
-  if (!std::filesystem::is_directory(path)) return std::filesystem::file_size(path);
+  if (std::filesystem::is_regular_file(path)) return std::filesystem::file_size(path);
+  if (!std::filesystem::is_directory(path)) return 0;
   std::size_t total = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(path)) {
     if (entry.is_regular_file()) total += entry.file_size();

@@ -1,4 +1,4 @@
-// A folder for one test's files, removed with everything in it.
+// A folder for one test's files, in memory where the system has such a place, removed with everything in it.
 #pragma once
 
 #include <stdlib.h>
@@ -14,7 +14,10 @@ namespace exa::test {
 class ScratchFolder {
  public:
   ScratchFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "exaone-formats-XXXXXX").string();
+    std::error_code error;
+    const bool in_memory = std::filesystem::is_directory("/dev/shm", error);
+    const std::filesystem::path root = in_memory ? "/dev/shm" : std::filesystem::temp_directory_path();
+    std::string name = (root / "exaone-formats-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
     path_ = name;
   }
