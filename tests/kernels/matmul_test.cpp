@@ -106,14 +106,17 @@ INSTANTIATE_TEST_SUITE_P(Types, MatmulTest, ::testing::ValuesIn(test::weight_typ
                          [](const auto& type) { return std::string(name(type.param)); });
 
 TEST_P(MatmulTest, EveryInstructionSetGivesTheBitsOfScalar) {
+  constexpr std::int64_t kMostTokens = 70;
   for (std::int64_t n_cols : widths(GetParam())) {
     for (std::int64_t n_rows : {1, 15, 16, 17, 40}) {
       const Matrix w = test::pack(test::random_rows(GetParam(), n_rows, n_cols, 11));
-      for (std::int64_t n_tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17, 33, 70}) {
-        for (Inputs inputs : {Inputs::kGaussian, Inputs::kOutliers, Inputs::kTiny}) {
-          const std::vector<float> x = activations(n_tokens, n_cols, inputs, 5);
-          const std::vector<float> expected = multiply(Isa::kScalar, w, x, n_tokens);
+      for (Inputs inputs : {Inputs::kGaussian, Inputs::kOutliers, Inputs::kTiny}) {
+        const std::vector<float> x = activations(kMostTokens, n_cols, inputs, 5);
+        const std::vector<float> scalar = multiply(Isa::kScalar, w, x, kMostTokens);
+        for (std::int64_t n_tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17, 33, 70}) {
+          const std::vector<float> expected(scalar.begin(), scalar.begin() + n_tokens * n_rows);
           for (Isa isa : supported()) {
+            if (isa == Isa::kScalar && n_tokens > 2) continue;
             ASSERT_TRUE(same_bits(multiply(isa, w, x, n_tokens), expected))
                 << name(isa) << ' ' << n_rows << 'x' << n_cols << ", " << n_tokens << " tokens";
           }

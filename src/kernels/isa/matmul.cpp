@@ -16,11 +16,20 @@ std::size_t quantized_row_bytes(std::int64_t n_cols) {
 }
 
 std::size_t matmul_scratch_bytes(const Matrix& weight) {
-  return uses_int8_activations(weight.type) ? kQuantizedScratchBytes : kFloatScratchBytes;
+  if (uses_int8_activations(weight.type)) return kPanelBytes + kTileBytes;
+  const std::int64_t chunks = (weight.n_cols + kFloatChunk - 1) / kFloatChunk;
+  return kPanelBytes + kSpareBytes + kTileBytes +
+         static_cast<std::size_t>(chunks * kFloatTokenGroup * kFloatStride) * sizeof(float);
 }
 
 const MatmulKernels& matmul_kernels(Isa isa) {
   switch (isa) {
+#if defined(__x86_64__)
+    case Isa::kAvx512:
+      return kAvx512Matmul;
+    case Isa::kAvx2:
+      return kScalarMatmul;
+#endif
     default:
       return kScalarMatmul;
   }

@@ -12,7 +12,29 @@ extern const MatmulKernels kScalarMatmul;
 extern const MatmulKernels kAvx2Matmul;
 extern const MatmulKernels kAvx512Matmul;
 
-inline constexpr std::size_t kQuantizedScratchBytes = 128 * 1024;
-inline constexpr std::size_t kFloatScratchBytes = 1024 * 1024;
+// Scratch of one thread: a panel of unpacked weights, a block of decoded rows, tiles of partial sums, and for
+// fp32 activations copies of a group of tokens, kFloatChunk k and a gap at a time.
+inline constexpr std::size_t kPanelBytes = 32 * 1024;
+inline constexpr std::size_t kSpareBytes = 16 * 1024;
+inline constexpr std::size_t kTileBytes = 16 * 1024;
+inline constexpr std::int64_t kTokenGroup = 128;
+inline constexpr std::int64_t kFloatTokenGroup = 56;
+inline constexpr std::int64_t kFloatChunk = 128;
+// Floats from token to token: 9 lines, so that tokens' lines fall into different cache sets.
+inline constexpr std::int64_t kFloatStride = kFloatChunk + 16;
+
+// The two halves of each vector table: weights with int8 activations, weights with fp32 ones.
+void avx2_matmul_int8(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                      const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
+                      std::int64_t y_stride, std::byte* scratch);
+void avx2_matmul_float(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                       const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
+                       std::int64_t y_stride, std::byte* scratch);
+void avx512_matmul_int8(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                        const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
+                        std::int64_t y_stride, std::byte* scratch);
+void avx512_matmul_float(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                         const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
+                         std::int64_t y_stride, std::byte* scratch);
 
 }  // namespace exa
