@@ -51,8 +51,8 @@ class Tokenize(BlackBox):
         self.assertIn("360", parsed)
         self.assertNotIn("360", plain)
         self.assertGreater(len(plain), len(parsed))
-        self.assertEqual(self.succeed("tokenize", "-m", DENSE, "--detokenize", stdin=" ".join(plain).encode()).rstrip("\n"),
-                         text.decode())
+        back = self.succeed("tokenize", "-m", DENSE, "--detokenize", stdin=" ".join(plain).encode())
+        self.assertEqual(back.rstrip("\n"), text.decode())
 
 
 class Template(BlackBox):

@@ -15,7 +15,7 @@ def golden_models():
         folder = GOLDEN / "models" / name
         if folder.is_dir():
             pairs.append((folder, folder / "reference.safetensors"))
-            pairs += [(g, g.with_suffix(".reference.safetensors")) for g in sorted(folder.glob("gguf/*.gguf"))]
+            pairs += [(g, g.with_suffix(".reference.safetensors")) for g in sorted(folder.glob("gguf/[!m]*.gguf"))]
     return pairs
 
 
