@@ -1,0 +1,43 @@
+// What Ctrl-C does: end the program with 130, stop a generation, or wake whoever waits for a line.
+//
+// Ownership and threads: process-wide, because signal handlers are; set up on the main thread. A scope
+// restores what was before it. Source: POSIX sigaction; promise G40 of the reliability specification (exit
+// code of an interruption).
+#pragma once
+
+#include "exaone/engine.h"
+
+namespace exa {
+
+// From now on SIGINT ends the program with 130, and a vanished reader is a failed write, not a signal.
+void install_signal_handlers();
+
+// While it lives, the first SIGINT cancels the token, one after that ends the program with 130.
+class CancelOnInterrupt {
+ public:
+  explicit CancelOnInterrupt(CancelToken& token);
+  ~CancelOnInterrupt();
+  CancelOnInterrupt(const CancelOnInterrupt&) = delete;
+  CancelOnInterrupt& operator=(const CancelOnInterrupt&) = delete;
+
+ private:
+  CancelToken* before_;
+};
+
+// While it lives, SIGINT and SIGWINCH write 'i' and 'w' to the pipe that fd() reads, and do nothing else.
+class WakeOnSignal {
+ public:
+  // Errors: kIo where no pipe can be had.
+  WakeOnSignal();
+  ~WakeOnSignal();
+  WakeOnSignal(const WakeOnSignal&) = delete;
+  WakeOnSignal& operator=(const WakeOnSignal&) = delete;
+
+  int fd() const { return read_end_; }
+
+ private:
+  int read_end_;
+  int write_end_;
+};
+
+}  // namespace exa

@@ -1,0 +1,72 @@
+// The program's door: the subcommands, and the one place where an error becomes a line and an exit code.
+
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "base/error.h"
+#include "cli/chat.h"
+#include "cli/interrupt.h"
+#include "cli/logits.h"
+#include "cli/run.h"
+#include "cli/streams.h"
+#include "cli/verify.h"
+#include "exaone/engine.h"
+
+namespace exa {
+namespace {
+
+int complain(const std::string& message, ErrorKind kind) {
+  write_note("exaone: " + message + "\n");
+  return exit_code(kind);
+}
+
+// The subcommand whose flags were wrong, for the hint.
+std::string help_of(const CLI::App& app) {
+  std::string words = app.get_name();
+  for (const CLI::App* command : app.get_subcommands()) words += " " + command->get_name();
+  return words + " --help";
+}
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Runs LG AI Research's EXAONE models", "exaone");
+  app.set_version_flag("--version", "exaone " + std::string(version()), "Print the version");
+  app.require_subcommand(1);
+  add_run(app);
+  add_chat(app);
+  add_logits(app);
+  add_verify(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != 0) {
+      return complain(std::string(error.what()) + " (see " + help_of(app) + ")", ErrorKind::kUsage);
+    }
+    app.exit(error);  // help and version, to standard output
+  }
+  flush_out();
+  return 0;
+}
+
+int run_guarded(int argc, char** argv) {
+  try {
+    return run_command_line(argc, argv);
+  } catch (const Error& error) {
+    return complain(error.what(), error.kind());
+  } catch (const ReaderGone&) {
+    return 0;
+  } catch (const std::bad_alloc&) {
+    return complain("out of memory", ErrorKind::kMemory);
+  } catch (const std::exception& error) {
+    return complain(std::string("internal error: ") + error.what(), ErrorKind::kInternal);
+  }
+}
+
+}  // namespace
+}  // namespace exa
+
+int main(int argc, char** argv) {
+  exa::install_signal_handlers();
+  return exa::run_guarded(argc, argv);
+}

@@ -1,0 +1,160 @@
+#include "cli/model_options.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <map>
+#include <random>
+#include <string_view>
+
+#include "base/progress.h"
+#include "cli/interrupt.h"
+#include "cli/streams.h"
+
+namespace exa {
+namespace {
+
+template <typename T>
+bool parse_whole(std::string_view text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+void parse_logit_bias(const std::string& text, std::map<std::int32_t, double>& bias) {
+  const std::size_t equals = text.find('=');
+  std::int32_t id = 0;
+  double value = 0;
+  if (equals == std::string::npos || !parse_whole(std::string_view(text).substr(0, equals), id) ||
+      !parse_whole(std::string_view(text).substr(equals + 1), value)) {
+    throw Error(ErrorKind::kUsage, "found \"" + text + "\", expected ID=VALUE", "--logit-bias");
+  }
+  bias[id] = value;
+}
+
+double gib(std::int64_t n_bytes) {
+  return static_cast<double>(n_bytes) / static_cast<double>(std::int64_t{1} << 30);
+}
+
+}  // namespace
+
+void add_model_flags(CLI::App& command, ModelFlags& flags) {
+  command.add_option("-m,--model", flags.model, "A .gguf file or a Hugging Face folder")->required();
+  command.add_option("-t,--threads", flags.n_threads, "Threads (default: one per physical core)");
+  command.add_option("-c,--ctx", flags.context_tokens, "Context in tokens (default: what fits into memory)");
+  command.add_flag("-v,--verbose", flags.verbose,
+                   "Say what was loaded, the settings and the speed on stderr");
+}
+
+void add_answer_flags(CLI::App& command, AnswerFlags& flags) {
+  command.add_option("--system", flags.system, "System prompt");
+  command
+      .add_option("--think", flags.think, "Think before answering: on, off or auto (as the model card says)")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Think>{{"on", Think::kOn}, {"off", Think::kOff}, {"auto", Think::kAuto}},
+          CLI::ignore_case));
+  command
+      .add_option("-n,--max-tokens", flags.max_tokens,
+                  "Most tokens to generate (default: to the end of the context)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  SamplingOptions& s = flags.sampling;
+  command.add_option("--temp,--temperature", s.temperature,
+                     "Temperature, 0 is greedy (default: the model's)");
+  command.add_option("--top-k", s.top_k, "Keep the k likeliest tokens, 0 all");
+  command.add_option("--top-p", s.top_p, "Keep the likeliest tokens that share this probability");
+  command.add_option("--min-p", s.min_p,
+                     "Keep tokens of at least this part of the likeliest one's probability");
+  command.add_option("--repeat-penalty", s.repetition_penalty,
+                     "Divide the logits of generated tokens, 1 is off");
+  command.add_option("--presence-penalty", s.presence_penalty, "Lower the logits of generated tokens once");
+  command.add_option("--frequency-penalty", s.frequency_penalty,
+                     "Lower the logits of generated tokens each time");
+  command
+      .add_option("--logit-bias", flags.logit_bias,
+                  "Add V to the logit of token ID, as ID=V; may be repeated")
+      ->allow_extra_args(false);
+  command.add_option("--seed", s.seed, "Seed of the sampling (default: a new one each time)");
+}
+
+std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
+  CancelToken cancel;
+  const CancelOnInterrupt on_interrupt(cancel);
+  Progress progress("loading the model");
+  EngineOptions options;
+  options.model = flags.model;
+  options.n_threads = flags.n_threads;
+  options.context_tokens = flags.context_tokens;
+  options.on_load = [&](double fraction) {
+    if (cancel.cancelled()) throw Error(ErrorKind::kInterrupted, "interrupted while loading");
+    progress.update(fraction);
+  };
+  std::unique_ptr<Engine> engine = Engine::load(options);
+  progress.clear();
+  if (cancel.cancelled()) throw Error(ErrorKind::kInterrupted, "interrupted while loading");
+  const ModelInfo& info = engine->info();
+  if (flags.verbose) {
+    write_note(fmt::format(
+        "model     {}, {}, weights {:.2f} GiB\n"
+        "context   {} of at most {} tokens, cache {:.2f} GiB when full\n"
+        "machine   {} threads, {}\n"
+        "thinking  {} by default\n",
+        info.name, info.architecture, gib(info.weight_bytes), info.context_tokens, info.max_context_tokens,
+        gib(info.kv_bytes_at_context), info.n_threads, info.isa, info.thinks_by_default ? "on" : "off"));
+  } else if (stderr_is_terminal()) {
+    write_note(
+        fmt::format("context {} of at most {} tokens\n", info.context_tokens, info.max_context_tokens));
+  }
+  return engine;
+}
+
+GenerateRequest make_request(const AnswerFlags& flags) {
+  GenerateRequest request;
+  request.think = flags.think;
+  if (flags.max_tokens > 0) request.max_tokens = flags.max_tokens;
+  request.sampling = flags.sampling;
+  for (const std::string& text : flags.logit_bias) parse_logit_bias(text, request.sampling.logit_bias);
+  if (!request.sampling.seed) {
+    std::random_device device;
+    request.sampling.seed =
+        std::uniform_int_distribution<std::uint64_t>(0, (std::uint64_t{1} << 53) - 1)(device);
+  }
+  if (!flags.system.empty()) {
+    require_utf8(flags.system, "--system");
+    request.messages.push_back({"system", flags.system});
+  }
+  return request;
+}
+
+std::string describe_sampling(const Engine& engine, const GenerateRequest& request) {
+  const bool thinking =
+      request.think == Think::kAuto ? engine.info().thinks_by_default : request.think == Think::kOn;
+  const SamplingOptions defaults = engine.defaults(thinking);
+  const SamplingOptions& own = request.sampling;
+  const auto pick = [](const auto& set, const auto& otherwise) { return set ? *set : otherwise.value(); };
+  return fmt::format(
+      "temperature {}, top_k {}, top_p {}, min_p {}, repetition penalty {}, presence penalty {}, "
+      "frequency penalty {}, {} biased tokens, seed {}",
+      pick(own.temperature, defaults.temperature), pick(own.top_k, defaults.top_k),
+      pick(own.top_p, defaults.top_p), pick(own.min_p, defaults.min_p),
+      pick(own.repetition_penalty, defaults.repetition_penalty),
+      pick(own.presence_penalty, defaults.presence_penalty),
+      pick(own.frequency_penalty, defaults.frequency_penalty), own.logit_bias.size(), own.seed.value_or(0));
+}
+
+double prompt_per_second(const Usage& usage) {
+  const std::int64_t n = usage.prompt_tokens - usage.cached_tokens;
+  return n > 0 && usage.prefill_seconds > 0 ? static_cast<double>(n) / usage.prefill_seconds : 0;
+}
+
+double predicted_per_second(const Usage& usage) {
+  const std::int64_t n = usage.completion_tokens - 1;
+  return n > 0 && usage.decode_seconds > 0 ? static_cast<double>(n) / usage.decode_seconds : 0;
+}
+
+std::string describe_speed(const Usage& usage) {
+  return fmt::format(
+      "prompt {} tokens ({} cached), {:.1f} tokens/s; answer {} tokens ({} thinking), {:.1f} tokens/s",
+      usage.prompt_tokens, usage.cached_tokens, prompt_per_second(usage), usage.completion_tokens,
+      usage.reasoning_tokens, predicted_per_second(usage));
+}
+
+}  // namespace exa

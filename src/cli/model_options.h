@@ -1,0 +1,56 @@
+// The flags of every subcommand that talks to a model through the engine, and the engine they ask for.
+//
+// Ownership and threads: values; used on the main thread.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "exaone/engine.h"
+
+namespace exa {
+
+struct ModelFlags {
+  std::string model;
+  int n_threads = 0;
+  std::int64_t context_tokens = 0;
+  bool verbose = false;
+};
+
+struct AnswerFlags {
+  std::string system;
+  Think think = Think::kAuto;
+  std::int64_t max_tokens = 0;  // 0: to the end of the context
+  SamplingOptions sampling;
+  std::vector<std::string> logit_bias;  // "ID=V"
+};
+
+// -m -t -c -v
+void add_model_flags(CLI::App& command, ModelFlags& flags);
+// --system --think -n --temp --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty
+// --logit-bias --seed. The flags must outlive the command.
+void add_answer_flags(CLI::App& command, AnswerFlags& flags);
+
+// Loads the engine with progress on the terminal; where it was chosen, says the context on a terminal or with
+// -v. Ctrl-C cancels. Errors: kInterrupted, Engine::load's.
+std::unique_ptr<Engine> load_engine(const ModelFlags& flags);
+
+// The request without its prompt. An unset seed is drawn here, so that it can be told. Errors: kUsage for a
+// broken
+// --logit-bias, kBadInput for a system prompt that is not UTF-8.
+GenerateRequest make_request(const AnswerFlags& flags);
+
+// "temperature 0.6, top_p 0.95, …, seed 17": what a request will be sampled with.
+std::string describe_sampling(const Engine& engine, const GenerateRequest& request);
+// "prompt 512 tokens (0 cached), 310.2 tokens/s; answer 40 tokens, 20.5 tokens/s"
+std::string describe_speed(const Usage& usage);
+
+// Tokens a second, 0 where nothing was measured. The first token of an answer comes out of the prompt's last
+// step: it is no decode step.
+double prompt_per_second(const Usage& usage);
+double predicted_per_second(const Usage& usage);
+
+}  // namespace exa
