@@ -1,0 +1,149 @@
+// Matrix products of the instruction set that choose_isa() picks, one thread, rates by that thread's CPU
+// time.
+//
+// GB/s counts packed weight bytes, GOPS two operations a weight and token. Up to 8 tokens the weights rotate
+// through more than 512 MB, so that no cache holds them; the "read" benchmark is what a plain read of that
+// memory reaches.
+#include <benchmark/benchmark.h>
+#include <emmintrin.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/isa/matmul.h"
+#include "kernels/random_weights.h"
+
+namespace {
+
+using exa::Buffer;
+using exa::DType;
+using exa::Matrix;
+
+constexpr std::size_t kRotation = std::size_t{576} << 20;
+
+struct Shape {
+  std::int64_t n_rows, n_cols;
+};
+
+// Matrices of one type and shape, together at least kRotation bytes; kept until another set is asked for.
+const std::vector<Matrix>& matrices(DType type, Shape shape) {
+  static std::vector<Matrix> kept;
+  if (!kept.empty() && kept[0].type == type && kept[0].n_rows == shape.n_rows &&
+      kept[0].n_cols == shape.n_cols) {
+    return kept;
+  }
+  kept.clear();
+  const exa::test::StoredRows rows = exa::test::random_rows(type, 16 * exa::kRowBlock, shape.n_cols, 1);
+  const Matrix seed = exa::test::pack(rows);
+  for (std::size_t total = 0; total < kRotation;) {
+    Matrix m;
+    m.type = type;
+    m.n_rows = shape.n_rows;
+    m.n_cols = shape.n_cols;
+    m.row_block_bytes = seed.row_block_bytes;
+    m.bytes = Buffer(static_cast<std::size_t>(m.n_row_blocks()) * m.row_block_bytes);
+    for (std::int64_t b = 0; b < m.n_row_blocks(); ++b) {
+      std::memcpy(m.bytes.data() + static_cast<std::size_t>(b) * m.row_block_bytes, seed.row_block(b % 16),
+                  m.row_block_bytes);
+    }
+    total += m.bytes.size_bytes();
+    kept.push_back(std::move(m));
+  }
+  return kept;
+}
+
+void matmul(benchmark::State& state, exa::Isa isa, DType type, Shape shape, std::int64_t n_tokens) {
+  const std::vector<Matrix>& weights = matrices(type, shape);
+  const exa::MatmulKernels& kernels = exa::matmul_kernels(isa);
+  const bool quantized = exa::uses_int8_activations(type);
+  const std::size_t stride = quantized ? exa::quantized_row_bytes(shape.n_cols)
+                                       : static_cast<std::size_t>(shape.n_cols) * sizeof(float);
+  Buffer activations(stride * static_cast<std::size_t>(n_tokens));
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(static_cast<std::size_t>(shape.n_cols));
+  for (std::int64_t t = 0; t < n_tokens; ++t) {
+    for (float& value : x) value = normal(random);
+    std::byte* row = activations.data() + static_cast<std::size_t>(t) * stride;
+    if (quantized) {
+      kernels.quantize_row(x.data(), shape.n_cols, row);
+    } else {
+      std::memcpy(row, x.data(), stride);
+    }
+  }
+  const std::int64_t y_stride = shape.n_rows;
+  Buffer y(static_cast<std::size_t>(n_tokens * y_stride) * sizeof(float));
+  Buffer scratch(exa::matmul_scratch_bytes(weights[0]));
+  std::size_t next = 0;
+  for (auto _ : state) {
+    const Matrix& w = weights[next];
+    next = (next + 1) % weights.size();
+    kernels.matmul(w, 0, w.n_row_blocks(), activations.data(), stride, n_tokens, y.as<float>(), y_stride,
+                   scratch.data());
+    benchmark::ClobberMemory();
+  }
+  const auto calls = static_cast<double>(state.iterations());
+  state.counters["GB/s"] = benchmark::Counter(
+      calls * static_cast<double>(weights[0].bytes.size_bytes()) / 1e9, benchmark::Counter::kIsRate);
+  state.counters["GOPS"] =
+      benchmark::Counter(calls * 2e-9 * static_cast<double>(shape.n_rows * shape.n_cols * n_tokens),
+                         benchmark::Counter::kIsRate);
+}
+
+void quantize(benchmark::State& state, exa::Isa isa, std::int64_t n_cols) {
+  std::vector<float> x(static_cast<std::size_t>(n_cols), 0.25F);
+  Buffer out(exa::quantized_row_bytes(n_cols));
+  for (auto _ : state) {
+    exa::matmul_kernels(isa).quantize_row(x.data(), n_cols, out.data());
+    benchmark::ClobberMemory();
+  }
+}
+
+// The canary: every line of more memory than any cache holds, once.
+void read(benchmark::State& state) {
+  static const Buffer memory = [] {
+    Buffer b(kRotation);
+    std::memset(b.data(), 1, b.size_bytes());
+    return b;
+  }();
+  for (auto _ : state) {
+    const auto* p = reinterpret_cast<const __m128i*>(memory.data());
+    __m128i sum[8] = {};
+    for (std::size_t i = 0; i + 32 <= memory.size_bytes() / 16; i += 32) {
+      for (std::size_t j = 0; j < 32; ++j) sum[j % 8] = _mm_xor_si128(sum[j % 8], _mm_load_si128(p + i + j));
+    }
+    benchmark::DoNotOptimize(sum);
+  }
+  state.counters["GB/s"] = benchmark::Counter(
+      static_cast<double>(state.iterations()) * static_cast<double>(memory.size_bytes()) / 1e9,
+      benchmark::Counter::kIsRate);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const exa::Isa isa = exa::choose_isa();
+  benchmark::RegisterBenchmark("read", read)->Unit(benchmark::kMillisecond);
+  for (std::int64_t n_cols : {2048, 4096}) {
+    benchmark::RegisterBenchmark(("quantize_row/" + std::to_string(n_cols)).c_str(), quantize, isa, n_cols);
+  }
+  for (DType type : {DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kQ8_0, DType::kBF16,
+                     DType::kF16, DType::kF32, DType::kIQ4_XS}) {
+    for (Shape shape : {Shape{4096, 2048}, Shape{2048, 4096}, Shape{102400, 2048}}) {
+      for (std::int64_t n_tokens : {1, 2, 4, 8, 16, 64, 512}) {
+        const std::string label = std::string(exa::name(isa)) + "/" + std::string(exa::name(type)) + "/" +
+                                  std::to_string(shape.n_rows) + "x" + std::to_string(shape.n_cols) +
+                                  "/tokens:" + std::to_string(n_tokens);
+        benchmark::RegisterBenchmark(label.c_str(), matmul, isa, type, shape, n_tokens)
+            ->Unit(benchmark::kMillisecond);
+      }
+    }
+  }
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
