@@ -1,7 +1,7 @@
 // Files: reading at an offset, reading a small one whole, and writing one that appears whole or not at all.
 //
 // Ownership and threads: FileReader owns its descriptor; read_at may be called from several threads at once.
-// AtomicFile belongs to one thread.
+// AtomicFile belongs to one thread, but for write_at.
 // Source: promises G10, G11 and rule R14 of the reliability specification; POSIX pread, rename, fsync.
 #pragma once
 
@@ -54,6 +54,8 @@ class AtomicFile {
   // Errors: kIo with the path and the system's reason.
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
+  // At a place of one's own choosing, beside what write() appends; several threads may call it at once.
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   void commit();
 
  private:
