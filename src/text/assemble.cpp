@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "text/loaded_tokenizer.h"
 #include "text/utf8.h"
+#include "text/word_cache.h"
 
 namespace exa {
 namespace {
@@ -90,6 +91,14 @@ Vocabulary read_vocabulary(const TokenizerParts& parts) {
   return vocabulary;
 }
 
+// Whether the token spans the start of a word.
+bool joins_words(std::string_view bytes) {
+  for (std::size_t i = 1; i < bytes.size(); ++i) {
+    if (starts_word(bytes, i)) return true;
+  }
+  return false;
+}
+
 Bpe read_merges(const TokenizerParts& parts, const Vocabulary& vocabulary) {
   std::array<TokenId, 256> byte_ids{};
   for (std::size_t byte = 0; byte < 256; ++byte) {
@@ -110,6 +119,7 @@ Bpe read_merges(const TokenizerParts& parts, const Vocabulary& vocabulary) {
   std::vector<Bpe::Merge> merges;
   merges.reserve(parts.merges.size());
   std::string bytes;
+  std::size_t first_joining = parts.merges.size();
   TokenId guess = -1;
   for (const auto& merge : parts.merges) {
     const auto fail = [&](std::string_view token) {
@@ -133,11 +143,12 @@ Bpe read_merges(const TokenizerParts& parts, const Vocabulary& vocabulary) {
       if (!found) fail(std::string(parts.text(merge.left)) + std::string(parts.text(merge.right)));
       guess = *found;
     }
+    if (first_joining > merges.size() && joins_words(bytes)) first_joining = merges.size();
     merges.push_back({*left, *right, guess});
     ++guess;
   }
   try {
-    return Bpe(byte_ids, merges);
+    return Bpe(byte_ids, merges, first_joining);
   } catch (const Error& error) {
     throw Error(error.kind(), error.message(), parts.where);
   }

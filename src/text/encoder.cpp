@@ -84,16 +84,43 @@ class Encoder {
   }
 
   void encode_piece(std::string_view piece) {
-    const bool remember = cache_.takes(piece);
-    if (remember && cache_.append(piece, out_)) return;
-    const std::size_t before = out_.size();
-    const auto whole = tokenizer_.ignore_merges ? tokenizer_.vocabulary.find(piece) : std::nullopt;
-    if (whole) {
-      out_.push_back(*whole);
-    } else {
-      tokenizer_.bpe.encode(piece, scratch_, out_);
+    if (tokenizer_.ignore_merges) {
+      if (const auto whole = tokenizer_.vocabulary.find(piece)) {
+        out_.push_back(*whole);
+        return;
+      }
     }
-    if (remember) cache_.store(piece, std::span(out_).subspan(before));
+    const std::size_t second = next_word(piece, 0);
+    if (second == piece.size() || !tokenizer_.bpe.splits_words()) {
+      encode_word(piece, WordKind::kPiece, out_);
+      return;
+    }
+    parts_.clear();
+    std::size_t begin = 0;
+    for (std::size_t end = second; begin < piece.size(); end = next_word(piece, begin)) {
+      encode_word(piece.substr(begin, end - begin), WordKind::kPart, parts_);
+      begin = end;
+    }
+    tokenizer_.bpe.join_words(parts_, scratch_, out_);
+  }
+
+  // Where the word after the one that starts at `begin` starts.
+  static std::size_t next_word(std::string_view piece, std::size_t begin) {
+    std::size_t i = begin + 1;
+    while (i < piece.size() && !starts_word(piece, i)) ++i;
+    return i;
+  }
+
+  void encode_word(std::string_view word, WordKind kind, std::vector<TokenId>& out) {
+    const bool remember = cache_.takes(word);
+    if (remember && cache_.append(word, kind, out)) return;
+    const std::size_t before = out.size();
+    if (kind == WordKind::kPart) {
+      tokenizer_.bpe.encode_word(word, scratch_, out);
+    } else {
+      tokenizer_.bpe.encode(word, scratch_, out);
+    }
+    if (remember) cache_.store(word, std::span(out).subspan(before));
   }
 
   const LoadedTokenizer& tokenizer_;
@@ -101,6 +128,7 @@ class Encoder {
   Splitter splitter_;
   WordCache cache_;
   Bpe::Scratch scratch_;
+  std::vector<TokenId> parts_;  // of the words of one piece
   std::string normal_;
   std::vector<NormalizedChunk> chunks_;
   std::vector<TextRange> local_;

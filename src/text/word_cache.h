@@ -18,6 +18,14 @@
 
 namespace exa {
 
+// Whether a word starts at bytes[i], i > 0, for the encoder that takes a piece word by word.
+inline bool starts_word(std::string_view bytes, std::size_t i) {
+  return bytes[i] == ' ' && bytes[i - 1] != ' ';
+}
+
+// Two kinds of entry: the tokens of a whole piece, and those of a word inside a piece, which are not final.
+enum class WordKind : std::uint8_t { kPiece, kPart };
+
 class WordCache {
  public:
   explicit WordCache(std::size_t text_bytes) {
@@ -28,10 +36,11 @@ class WordCache {
   bool takes(std::string_view piece) const { return !words_.empty() && piece.size() <= kMaxWordBytes; }
 
   // Appends the remembered tokens; false where the piece is not there.
-  bool append(std::string_view piece, std::vector<TokenId>& out) {
+  bool append(std::string_view piece, WordKind kind, std::vector<TokenId>& out) {
     const std::uint64_t hash = hash_bytes(piece);
     latest_ = &words_[hash & (words_.size() - 1)];
-    latest_tag_ = static_cast<std::uint32_t>(hash >> 32);
+    // The lowest bit tells the kinds apart, so that they never stand for each other.
+    latest_tag_ = static_cast<std::uint32_t>(hash >> 32 & ~std::uint64_t{1}) | (kind == WordKind::kPart);
     if (latest_->n_bytes != piece.size() || latest_->tag != latest_tag_ ||
         std::memcmp(latest_->bytes, piece.data(), piece.size()) != 0) {
       return false;
