@@ -28,7 +28,7 @@ const MatmulKernels& matmul_kernels(Isa isa) {
     case Isa::kAvx512:
       return kAvx512Matmul;
     case Isa::kAvx2:
-      return kScalarMatmul;
+      return kAvx2Matmul;
 #endif
     default:
       return kScalarMatmul;

@@ -77,7 +77,8 @@ void multiply_int8_panels(const Matrix& w, std::int64_t first_block, std::int64_
         for (std::int64_t i = 0; i < columns.count; ++i) {
           const int width = columns.width(i);
           // The next chunk's lines, spread over this chunk's column blocks.
-          const std::int64_t lines = (n * static_cast<std::int64_t>(K::kBytesA32Block) + 63) / 64;
+          const std::int64_t lines =
+              columns.count == 1 ? 0 : (n * static_cast<std::int64_t>(K::kBytesA32Block) + 63) / 64;
           for (std::int64_t line = lines * i / columns.count; line < lines * (i + 1) / columns.count;
                ++line) {
             for (int r = 0; r < rows; ++r) {

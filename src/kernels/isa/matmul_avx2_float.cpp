@@ -1,0 +1,132 @@
+// Weights times fp32 activations: one fma a weight, in ascending k.
+#include <immintrin.h>
+
+#include "kernels/isa/matmul_panels.h"
+#include "kernels/isa/matmul_tables.h"
+#include "kernels/quant.h"
+
+namespace exa {
+namespace {
+
+using u8 = std::uint8_t;
+
+#define EXA_INLINE [[gnu::always_inline]] inline
+#define EXA_UNROLL _Pragma("GCC unroll 16")
+
+constexpr std::size_t kNear = 2304;
+constexpr std::size_t kFar = 6 * kNear;
+
+template <int C>
+[[gnu::noinline]] void multiply_panel(const std::byte* panel, const std::byte* activations,
+                                      std::size_t /*stride*/, std::int64_t n, float* tile, bool first) {
+  const float* p = reinterpret_cast<const float*>(panel);
+  const float* x = reinterpret_cast<const float*>(activations);
+  __m256 acc[2][C];
+  EXA_UNROLL for (int c = 0; c < C; ++c) {
+    EXA_UNROLL for (int h = 0; h < 2; ++h) {
+      acc[h][c] = first ? _mm256_setzero_ps() : _mm256_load_ps(tile + c * 16 + h * 8);
+    }
+  }
+  for (; n > 0; --n, ++x, p += kRowBlock) {
+    const __m256 low = _mm256_load_ps(p);
+    const __m256 high = _mm256_load_ps(p + 8);
+    EXA_UNROLL for (int c = 0; c < C; ++c) {
+      const __m256 b = _mm256_broadcast_ss(x + c * kFloatStride);
+      acc[0][c] = _mm256_fmadd_ps(low, b, acc[0][c]);
+      acc[1][c] = _mm256_fmadd_ps(high, b, acc[1][c]);
+    }
+  }
+  EXA_UNROLL for (int c = 0; c < C; ++c) {
+    EXA_UNROLL for (int h = 0; h < 2; ++h) _mm256_store_ps(tile + c * 16 + h * 8, acc[h][c]);
+  }
+}
+
+// Eight pairs of 16-bit weights to fp32: the low halves, then the high halves.
+struct WidenBF16 {
+  EXA_INLINE static void widen(__m256i x, __m256& even, __m256& odd) {
+    even = _mm256_castsi256_ps(_mm256_slli_epi32(x, 16));
+    odd = _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(static_cast<int>(0xffff0000U))));
+  }
+};
+struct WidenF16 {
+  EXA_INLINE static void widen(__m256i x, __m256& even, __m256& odd) {
+    const __m256i apart = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5,
+                                           8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+    const __m256i sorted = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(x, apart), 0xd8);
+    even = _mm256_cvtph_ps(_mm256_castsi256_si128(sorted));
+    odd = _mm256_cvtph_ps(_mm256_extracti128_si256(sorted, 1));
+  }
+};
+
+template <class Widen>
+void widen_lines(const u8* lines, std::int64_t n, float* out) {
+  for (std::int64_t k = 0; k < n; k += 2, lines += kLine, out += 2 * kRowBlock) {
+    __builtin_prefetch(lines + kNear, 0, 3);
+    __builtin_prefetch(lines + kFar, 0, 2);
+    for (int h = 0; h < 2; ++h) {
+      __m256 even, odd;
+      Widen::widen(_mm256_load_si256(reinterpret_cast<const __m256i*>(lines) + h), even, odd);
+      _mm256_store_ps(out + 8 * h, even);
+      if (k + 1 < n) _mm256_store_ps(out + kRowBlock + 8 * h, odd);
+    }
+  }
+}
+
+struct Panels {
+  static constexpr std::int64_t kRows = 1;
+  static constexpr std::int64_t kCols = 6;
+
+  static void unpack(const Matrix& w, std::int64_t b, std::int64_t k0, std::int64_t n, std::byte* panel,
+                     int /*r*/, int /*n_row_blocks*/, std::byte* spare) {
+    const u8* row_block =
+        reinterpret_cast<const u8*>(packed_bytes(w)) + static_cast<std::size_t>(b) * w.row_block_bytes;
+    float* out = reinterpret_cast<float*>(panel);
+    const std::size_t k = static_cast<std::size_t>(k0);
+    switch (w.type) {
+      case DType::kF16:
+        return widen_lines<WidenF16>(row_block + k / 2 * kLine, n, out);
+      case DType::kBF16:
+        return widen_lines<WidenBF16>(row_block + k / 2 * kLine, n, out);
+      case DType::kF32:
+        for (std::int64_t i = 0; i < n; ++i) {
+          const u8* line = row_block + (k + static_cast<std::size_t>(i)) * kLine;
+          __builtin_prefetch(line + kNear, 0, 3);
+          __builtin_prefetch(line + kFar, 0, 2);
+          for (int h = 0; h < 2; ++h) {
+            _mm256_store_ps(out + i * kRowBlock + 8 * h,
+                            _mm256_load_ps(reinterpret_cast<const float*>(line) + 8 * h));
+          }
+        }
+        return;
+      default:
+        break;
+    }
+    float* row_values = reinterpret_cast<float*>(spare);
+    const std::size_t bytes_per_row = w.row_block_bytes / kRowBlock;
+    const std::size_t offset = bytes_per_row * k / static_cast<std::size_t>(w.n_cols);
+    for (int row = 0; row < kRowBlock; ++row) {
+      decode_row(
+          w.type,
+          reinterpret_cast<const std::byte*>(row_block) + static_cast<unsigned>(row) * bytes_per_row + offset,
+          static_cast<std::size_t>(n), row_values);
+      for (std::int64_t i = 0; i < n; ++i) out[i * kRowBlock + row] = row_values[i];
+    }
+  }
+
+  static PanelKernel kernel(int /*n_row_blocks*/, int n_columns) {
+    static constexpr PanelKernel kKernels[kCols] = {multiply_panel<1>, multiply_panel<2>, multiply_panel<3>,
+                                                    multiply_panel<4>, multiply_panel<5>, multiply_panel<6>};
+    return kKernels[n_columns - 1];
+  }
+};
+
+}  // namespace
+
+void avx2_matmul_float(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                       const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
+                       std::int64_t y_stride, std::byte* scratch) {
+  multiply_float_panels<Panels>(weight, first_block, last_block, activations, stride, n_tokens, y, y_stride,
+                                scratch);
+}
+
+}  // namespace exa
