@@ -86,9 +86,10 @@ class HeaderReader {
     return Foreign<T>(value);
   }
 
-  std::string string(std::uint64_t min_bytes, std::uint64_t max_bytes, std::string_view what) {
-    const std::string at = where();
-    const std::uint64_t n = number<std::uint64_t>(what).within(min_bytes, max_bytes, what, at);
+  // where_found: whom to blame for a length out of bounds.
+  std::string string(std::uint64_t min_bytes, std::uint64_t max_bytes, std::string_view what,
+                     const std::string& where_found) {
+    const std::uint64_t n = number<std::uint64_t>(what).within(min_bytes, max_bytes, what, where_found);
     const auto bytes = take(n, what);
     return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
@@ -161,7 +162,7 @@ class HeaderParser {
 
   void parse_key() {
     const std::string at = reader_.where();
-    std::string key = reader_.string(1, kMaxKeyBytes, "key length");
+    std::string key = reader_.string(1, kMaxKeyBytes, "key length", at);
     for (const char c : key) {
       const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
       if (!plain) {
@@ -253,7 +254,7 @@ class HeaderParser {
       case kBool:
         return boolean();
       default:
-        return reader_.string(0, kMaxStringBytes, "string length");
+        return reader_.string(0, kMaxStringBytes, "string length", key_where_);
     }
   }
 
@@ -294,7 +295,8 @@ class HeaderParser {
       case kBool:
         return elements<bool>(n, [&] { return boolean(); });
       default:
-        return elements<std::string>(n, [&] { return reader_.string(0, kMaxStringBytes, "string length"); });
+        return elements<std::string>(
+            n, [&] { return reader_.string(0, kMaxStringBytes, "string length", key_where_); });
     }
   }
 
@@ -327,7 +329,7 @@ class HeaderParser {
   // one.
   void parse_tensor(std::uint64_t& next_offset) {
     TensorInfo tensor;
-    tensor.name = reader_.string(1, kMaxNameBytes, "tensor name length");
+    tensor.name = reader_.string(1, kMaxNameBytes, "tensor name length", reader_.where());
     const std::string at = in_file("tensor " + printable(tensor.name));
     const std::uint32_t n_dims =
         reader_.number<std::uint32_t>("dimension count").within(1, kMaxDimensions, "dimension count", at);
