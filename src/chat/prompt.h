@@ -1,4 +1,5 @@
-// A conversation as the model wants to read it: messages and tools → template variables → rendered prompt → ids.
+// A conversation as the model wants to read it: messages and tools → template variables → rendered prompt →
+// ids.
 //
 // Ownership and threads: PromptBuilder borrows the tokenizer, owns the template, and is immutable.
 // Source: the chat templates of the model cards, exaone-models specification 6 and 11.
