@@ -99,9 +99,6 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
         "thinking  {} by default\n",
         info.name, info.architecture, gib(info.weight_bytes), info.context_tokens, info.max_context_tokens,
         gib(info.kv_bytes_at_context), info.n_threads, info.isa, info.thinks_by_default ? "on" : "off"));
-  } else if (stderr_is_terminal()) {
-    write_note(
-        fmt::format("context {} of at most {} tokens\n", info.context_tokens, info.max_context_tokens));
   }
   return engine;
 }

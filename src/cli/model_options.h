@@ -34,8 +34,8 @@ void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --logit-bias --seed. The flags must outlive the command.
 void add_answer_flags(CLI::App& command, AnswerFlags& flags);
 
-// Loads the engine with progress on the terminal; where it was chosen, says the context on a terminal or with
-// -v. Ctrl-C cancels. Errors: kInterrupted, Engine::load's.
+// Loads the engine with progress on the terminal; with -v says what was loaded. Ctrl-C cancels.
+// Errors: kInterrupted, Engine::load's.
 std::unique_ptr<Engine> load_engine(const ModelFlags& flags);
 
 // The request without its prompt. An unset seed is drawn here, so that it can be told. Errors: kUsage for a

@@ -116,7 +116,12 @@ void run(const RunOptions& options) {
   }
 
   const std::unique_ptr<Engine> engine = load_engine(options.model);
-  if (options.model.verbose) write_note("sampling  " + describe_sampling(*engine, request) + "\n");
+  if (options.model.verbose) {
+    write_note("sampling  " + describe_sampling(*engine, request) + "\n");
+  } else if (stderr_is_terminal()) {
+    write_note(fmt::format("context {} of at most {} tokens\n", engine->info().context_tokens,
+                           engine->info().max_context_tokens));
+  }
 
   CancelToken cancel;
   const CancelOnInterrupt on_interrupt(cancel);
