@@ -1,10 +1,9 @@
-// The kernels of ops.h, written once over `Lanes`: 16 fp32 lanes and their operations, which the including unit
-// defines for its instruction set together with kPairs and kLines, the register block of attention.
+// The kernels of ops.h, written once over `Lanes`: 16 fp32 lanes and their operations, which the including
+// unit defines for its instruction set together with kPairs and kLines, the register block of attention.
 //
-// Included inside the unit's anonymous namespace: nothing here may come from a header whose inline code the baseline
-// shares.
-// Ownership and threads: as ops.h.
-// Source: as ops.h; kernels specification 3.10 (no shared inline code between instruction sets).
+// Included inside the unit's anonymous namespace: nothing here may come from a header whose inline code the
+// baseline shares. Ownership and threads: as ops.h. Source: as ops.h; kernels specification 3.10 (no shared
+// inline code between instruction sets).
 
 constexpr int kWidth = 16;
 constexpr int kChunk = 256;
@@ -15,7 +14,6 @@ constexpr float kLog2E = 0x1.715476p+0F;
 constexpr float kLog2ERest = 0x1.4ae0cp-26F;
 // Adding it rounds to an integer, half to even, whose low bits are then the sum's low bits.
 constexpr float kRounder = 12582912.0F;
-
 
 // 2^fraction · 2^n for |fraction| <= 1/2 and `shifted` = kRounder + n.
 inline Lanes scaled_power(Lanes fraction, Lanes shifted) {
@@ -279,6 +277,7 @@ void attend_chunk(const Chunk& chunk, Pair* pairs, float* scores) {
     float* s = scores + r * kScoreStride;
     Lanes max = broadcast(kMinusInfinity);
     for (int t = pair.begin / kWidth * kWidth; t < pair.end; t += kWidth) {
+      // Minus infinity as a score becomes a weight of exactly 0.
       const Lanes visible = keep_range(load(s + t), pair.begin - t, pair.end - t, kMinusInfinity);
       store(s + t, visible);
       max = greater(max, visible);
@@ -289,8 +288,7 @@ void attend_chunk(const Chunk& chunk, Pair* pairs, float* scores) {
     *pair.max = new_max;
     Lanes total = mul(load(pair.sums), correction);
     for (int t = pair.begin / kWidth * kWidth; t < pair.end; t += kWidth) {
-      const Lanes weight = keep_range(exp2_lanes(sub(load(s + t), broadcast(new_max))), pair.begin - t,
-                                      pair.end - t, 0.0F);
+      const Lanes weight = exp2_lanes(sub(load(s + t), broadcast(new_max)));
       store(s + t, weight);
       total = add(total, weight);
     }
@@ -335,7 +333,8 @@ void attend_rest(const Chunk& chunk, Pair* pairs, int n_pairs, float* scores) {
 
 template <bool Bf16>
 void attend_pairs(const Chunk& chunk, Pair* pairs, int n_pairs, float* scores) {
-  for (; n_pairs >= kPairs; n_pairs -= kPairs, pairs += kPairs) attend_chunk<kPairs, Bf16>(chunk, pairs, scores);
+  for (; n_pairs >= kPairs; n_pairs -= kPairs, pairs += kPairs)
+    attend_chunk<kPairs, Bf16>(chunk, pairs, scores);
   attend_rest<kPairs - 1, Bf16>(chunk, pairs, n_pairs, scores);
 }
 
@@ -361,7 +360,8 @@ void attention(const AttentionTile& tile, std::byte* scratch) {
   }
 
   const std::int64_t last = tile.position + tile.n_rows - 1;
-  const std::int64_t oldest = tile.window > 0 && tile.position >= tile.window ? tile.position - tile.window + 1 : 0;
+  const std::int64_t oldest =
+      tile.window > 0 && tile.position >= tile.window ? tile.position - tile.window + 1 : 0;
   const std::size_t head_bytes = kv_head_bytes(tile.kv.type, head_dim);
   Chunk chunk;
   chunk.head_dim = head_dim;
