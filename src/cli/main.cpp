@@ -17,8 +17,17 @@
 namespace exa {
 namespace {
 
+// One line, whatever a file is called or a parser says.
 int complain(const std::string& message, ErrorKind kind) {
-  write_note("exaone: " + message + "\n");
+  std::string line = "exaone: ";
+  for (const char c : message) {
+    if (c == '\n') {
+      line += "\\n";
+    } else {
+      line += c;
+    }
+  }
+  write_note(for_terminal(line) + "\n");
   return exit_code(kind);
 }
 

@@ -39,8 +39,10 @@ double gib(std::int64_t n_bytes) {
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option("-m,--model", flags.model, "A .gguf file or a Hugging Face folder")->required();
-  command.add_option("-t,--threads", flags.n_threads, "Threads (default: one per physical core)");
-  command.add_option("-c,--ctx", flags.context_tokens, "Context in tokens (default: what fits into memory)");
+  command.add_option("-t,--threads", flags.n_threads, "Threads (default: one per physical core)")
+      ->check(CLI::Range(1, 1024));
+  command.add_option("-c,--ctx", flags.context_tokens, "Context in tokens (default: what fits into memory)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   command.add_flag("-v,--verbose", flags.verbose,
                    "Say what was loaded, the settings and the speed on stderr");
 }

@@ -96,7 +96,7 @@ class AnswerPrinter {
 
  private:
   bool reasoning_open_ = false;
-  bool at_line_start_ = true;
+  bool at_line_start_ = false;  // an empty answer is an empty line
 };
 
 void run(const RunOptions& options) {
