@@ -31,6 +31,26 @@ bool is_run_of(std::string_view text, char c) {
   return std::all_of(text.begin(), text.end(), [c](char other) { return other == c; });
 }
 
+void check_added(const TokenizerParts& parts) {
+  for (const auto& token : parts.added) {
+    const std::string where = parts.where + ", added token " + std::to_string(token.id);
+    if (token.text.empty() || token.text.size() > AddedTokens::kMaxTokenBytes) {
+      throw Error(ErrorKind::kBadInput,
+                  "expected 1 to 1024 bytes, found " + std::to_string(token.text.size()), where);
+    }
+    if (find_invalid_utf8(token.text) != std::string_view::npos) {
+      throw Error(ErrorKind::kBadInput, "expected UTF-8, found other bytes", where);
+    }
+  }
+}
+
+// What the text must say for the token to match; the token decodes to it too.
+std::string matched_text(const TokenizerParts::Added& token, const TokenizerParts& parts) {
+  std::string normal;
+  if (token.normalized && normalize(token.text, parts.normalization, normal)) return normal;
+  return token.text;
+}
+
 Vocabulary read_vocabulary(const TokenizerParts& parts) {
   Vocabulary vocabulary(vocabulary_size(parts));
   std::vector<const TokenizerParts::Added*> added_of(vocabulary.size(), nullptr);
@@ -85,8 +105,8 @@ Vocabulary read_vocabulary(const TokenizerParts& parts) {
                     parts.where);
       }
     }
-    vocabulary.add(token.id, token.text, token.control ? TokenKind::kControl : TokenKind::kUserDefined,
-                   false);
+    vocabulary.add(token.id, matched_text(token, parts),
+                   token.control ? TokenKind::kControl : TokenKind::kUserDefined, false);
   }
   return vocabulary;
 }
@@ -157,6 +177,7 @@ Bpe read_merges(const TokenizerParts& parts, const Vocabulary& vocabulary) {
 }  // namespace
 
 LoadedTokenizer LoadedTokenizer::assemble(const TokenizerParts& parts) {
+  check_added(parts);
   Vocabulary vocabulary = read_vocabulary(parts);
   Bpe bpe = read_merges(parts, vocabulary);
   LoadedTokenizer loaded{std::move(vocabulary),
@@ -170,21 +191,11 @@ LoadedTokenizer LoadedTokenizer::assemble(const TokenizerParts& parts) {
                          {},
                          {}};
   for (const auto& token : parts.added) {
-    const std::string where = parts.where + ", added token " + std::to_string(token.id);
-    if (token.text.empty() || token.text.size() > AddedTokens::kMaxTokenBytes) {
-      throw Error(ErrorKind::kBadInput,
-                  "expected 1 to 1024 bytes, found " + std::to_string(token.text.size()), where);
-    }
-    if (find_invalid_utf8(token.text) != std::string_view::npos) {
-      throw Error(ErrorKind::kBadInput, "expected UTF-8, found other bytes", where);
-    }
-    std::string normal;
-    const bool changed = token.normalized && normalize(token.text, parts.normalization, normal);
     const bool everywhere = !token.control && (is_run_of(token.text, ' ') || is_run_of(token.text, '\t'));
     AddedTokens& set = token.normalized ? loaded.normalized_added : loaded.raw_added;
-    if (!set.add(changed ? normal : token.text, token.id, everywhere)) {
+    if (!set.add(matched_text(token, parts), token.id, everywhere)) {
       throw Error(ErrorKind::kBadInput,
-                  "expected each added token once, found " + in_quotes(token.text) + " again", where);
+                  "expected each added token once, found " + in_quotes(token.text) + " again", parts.where);
     }
   }
 
