@@ -19,7 +19,7 @@ std::size_t matmul_scratch_bytes(const Matrix& weight) {
   if (uses_int8_activations(weight.type)) return kPanelBytes + kTileBytes;
   const std::int64_t chunks = (weight.n_cols + kFloatChunk - 1) / kFloatChunk;
   return kPanelBytes + kSpareBytes + kTileBytes +
-         static_cast<std::size_t>(chunks * kFloatTokenGroup * kFloatStride) * sizeof(float);
+         static_cast<std::size_t>(chunks * float_token_group(weight.n_cols) * kFloatStride) * sizeof(float);
 }
 
 const MatmulKernels& matmul_kernels(Isa isa) {

@@ -1,11 +1,11 @@
 // Matrix times activations, one struct of functions an instruction set.
 //
 // Numbers, the same in every instruction set, bit for bit, whatever n_tokens and the split into row blocks:
-//   quantized weights: activations become int8 per block of 32 (scale s_a = amax / 127, q = round-half-even(x · 127 /
-//   amax)); per block, ascending k: t = round(dot · d) in fp32, where dot is the exact integer product and d the
-//   fp32 weight scale (d · sc for K-quants, exact), then acc = fma(t, s_a, acc); mins: acc = fma(-(dmin · m),
-//   round(s_a · sum of q), acc). A block that holds NaN or infinity makes the row's outputs NaN.
-//   F32, F16, BF16 and row-stored types: acc = fma(w[k], x[k], acc), ascending k.
+//   quantized weights: activations become int8 per block of 32 (scale s_a = amax / 127, q = round-half-even(x
+//   · 127 / amax)); per block, ascending k: t = round(dot · d) in fp32, where dot is the exact integer
+//   product and d the fp32 weight scale (d · sc for K-quants, exact), then acc = fma(t, s_a, acc); mins: acc
+//   = fma(-(dmin · m), round(s_a · sum of q), acc). A block that holds NaN or infinity makes the row's
+//   outputs NaN. F32, F16, BF16 and row-stored types: acc = fma(w[k], x[k], acc), ascending k.
 // Ownership and threads: pure functions over borrowed memory.
 // Source: kernels specification 3.1, 3.2, 6.1.
 #pragma once
@@ -25,17 +25,18 @@ bool uses_int8_activations(DType weight_type);
 std::size_t quantized_row_bytes(std::int64_t n_cols);
 
 struct MatmulKernels {
-  // One token's activations [n_cols] (n_cols a multiple of 32) to int8 with scales and sums, in the order that
-  // `matmul` reads; `out` is 64-byte aligned, quantized_row_bytes(n_cols) long.
+  // One token's activations [n_cols] (n_cols a multiple of 32) to int8 with scales and sums, in the order
+  // that `matmul` reads; `out` is 64-byte aligned, quantized_row_bytes(n_cols) long.
   void (*quantize_row)(const float* x, std::int64_t n_cols, std::byte* out);
 
-  // y[t, 16·b … ] for row blocks b in [first_block, last_block) and all tokens; rows beyond weight.n_rows are not
-  // written. Activations: quantized rows (quantized_row_bytes apart) where uses_int8_activations(weight.type),
-  // else fp32 rows, in both cases row t at activations + t · activation_stride_bytes.
-  // y[t] at y + t · y_stride floats. `scratch` has matmul_scratch_bytes(weight) bytes, 64-byte aligned, one a thread.
-  void (*matmul)(const Matrix& weight, std::int64_t first_block, std::int64_t last_block, const std::byte* activations,
-                 std::size_t activation_stride_bytes, std::int64_t n_tokens, float* y, std::int64_t y_stride,
-                 std::byte* scratch);
+  // y[t, 16·b … ] for row blocks b in [first_block, last_block) and all tokens; rows beyond weight.n_rows are
+  // not written. Activations: quantized rows (quantized_row_bytes apart) where
+  // uses_int8_activations(weight.type), else fp32 rows, in both cases row t at activations + t ·
+  // activation_stride_bytes. y[t] at y + t · y_stride floats. `scratch` has matmul_scratch_bytes(weight)
+  // bytes, 64-byte aligned, one a thread.
+  void (*matmul)(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                 const std::byte* activations, std::size_t activation_stride_bytes, std::int64_t n_tokens,
+                 float* y, std::int64_t y_stride, std::byte* scratch);
 };
 
 std::size_t matmul_scratch_bytes(const Matrix& weight);

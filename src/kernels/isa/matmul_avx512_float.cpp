@@ -207,7 +207,10 @@ struct Panels {
   }
 };
 
-constexpr std::int64_t kDirectTokens = 8;
+// Up to kDirectTokens tokens go over the packed lines themselves, kPassTokens a pass: the second pass finds
+// them in the cache.
+constexpr std::int64_t kDirectTokens = 16;
+constexpr std::int64_t kPassTokens = 8;
 
 template <class Lines, int R>
 void multiply_some(int n_tokens, const u8* row_block, std::size_t row_block_bytes, std::int64_t n_cols,
@@ -215,7 +218,7 @@ void multiply_some(int n_tokens, const u8* row_block, std::size_t row_block_byte
                    __mmask16 last_rows) {
   using Function =
       void (*)(const u8*, std::size_t, std::int64_t, const u8*, std::size_t, float*, std::int64_t, __mmask16);
-  static constexpr Function kFunctions[kDirectTokens] = {
+  static constexpr Function kFunctions[kPassTokens] = {
       multiply_row_blocks<Lines, R, 1>,
       multiply_row_blocks<Lines, R, 2>,
       multiply_row_blocks<Lines, R, 3>,
@@ -236,6 +239,7 @@ void multiply_direct(const Matrix& w, std::int64_t first_block, std::int64_t las
                      std::int64_t y_stride) {
   const u8* packed = reinterpret_cast<const u8*>(packed_bytes(w));
   const u8* a = reinterpret_cast<const u8*>(activations);
+  const ColumnBlocks passes(n_tokens, kPassTokens);
   for (std::int64_t b = first_block; b < last_block;) {
     const std::int64_t left = last_block - b;
     const int n = left >= 4 && n_tokens <= 4 ? 4 : left >= 2 ? 2 : 1;
@@ -244,8 +248,13 @@ void multiply_direct(const Matrix& w, std::int64_t first_block, std::int64_t las
     const auto function = n == 4   ? multiply_some<Lines, 4>
                           : n == 2 ? multiply_some<Lines, 2>
                                    : multiply_some<Lines, 1>;
-    function(n_tokens, packed + static_cast<std::size_t>(b) * w.row_block_bytes, w.row_block_bytes, w.n_cols,
-             a, stride, y + b * kRowBlock, y_stride, mask);
+    std::int64_t t = 0;
+    for (std::int64_t i = 0; i < passes.count; ++i) {
+      function(passes.width(i), packed + static_cast<std::size_t>(b) * w.row_block_bytes, w.row_block_bytes,
+               w.n_cols, a + static_cast<std::size_t>(t) * stride, stride, y + t * y_stride + b * kRowBlock,
+               y_stride, mask);
+      t += passes.width(i);
+    }
     b += n;
   }
 }

@@ -43,6 +43,12 @@ EXA_INLINE __m512i broadcast(const u8* p) {
 EXA_INLINE __m512 broadcast_float(const u8* p) {
   return _mm512_castsi512_ps(broadcast(p));
 }
+// A pointer whose origin the compiler forgets: offsets then stand in the instruction, not in stack slots
+// filled before the loop.
+EXA_INLINE const u8* opaque(const u8* p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
 EXA_INLINE __m512i splat(const u8* p) {
   return _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(p));
 }
@@ -242,15 +248,15 @@ template <class Reader, int M>
   Reader reader(row_block, n_blocks, 0);
   __m512 acc[M];
   for (int m = 0; m < M; ++m) acc[m] = _mm512_setzero_ps();
-  const u8* a = activations;
-  for (std::int64_t block = 0; block < n_blocks; ++block, a += sizeof(ActivationBlock)) {
+  const u8* a[M];
+  EXA_UNROLL for (int m = 0; m < M; ++m) a[m] = opaque(activations + static_cast<std::size_t>(m) * stride);
+  for (std::int64_t block = 0; block < n_blocks; ++block) {
     constexpr int kLinePairs = 4 / Reader::kGroups;
     EXA_UNROLL for (int group = 0; group < Reader::kGroups; ++group) {
       // Two chains: the sums of even and odd lines.
       __m512i even_sum[M], odd_sum[M];
       EXA_UNROLL for (int m = 0; m < M; ++m) {
-        even_sum[m] = splat(a + static_cast<std::size_t>(m) * stride + Reader::kStart +
-                            static_cast<std::size_t>(4 * group));
+        even_sum[m] = splat(a[m] + Reader::kStart + static_cast<std::size_t>(4 * group));
         odd_sum[m] = _mm512_setzero_si512();
       }
       EXA_UNROLL for (int i = 0; i < kLinePairs; ++i) {
@@ -258,7 +264,7 @@ template <class Reader, int M>
         __m512i even, odd;
         reader.lines(z, even, odd);
         EXA_UNROLL for (int m = 0; m < M; ++m) {
-          const u8* q = a + static_cast<std::size_t>(m) * stride + static_cast<std::size_t>(8 * z);
+          const u8* q = a[m] + static_cast<std::size_t>(8 * z);
           even_sum[m] = _mm512_dpbusd_epi32(even_sum[m], even, splat(q));
           if constexpr (M <= 2) {
             odd_sum[m] = _mm512_dpbusd_epi32(odd_sum[m], odd, splat(q + 4));
@@ -272,17 +278,18 @@ template <class Reader, int M>
       EXA_UNROLL for (int m = 0; m < M; ++m) {
         if constexpr (M <= 2) even_sum[m] = _mm512_add_epi32(even_sum[m], odd_sum[m]);
         const __m512 product = _mm512_fmadd_ps(_mm512_castsi512_ps(even_sum[m]), d, minus);
-        const __m512 scale = _mm512_castsi512_ps(splat(a + static_cast<std::size_t>(m) * stride + kScale));
+        const __m512 scale = _mm512_castsi512_ps(splat(a[m] + kScale));
         acc[m] = _mm512_fmadd_ps(product, scale, acc[m]);
       }
     }
     if constexpr (Reader::kMins) {
       const __m512 min = reader.min();
       EXA_UNROLL for (int m = 0; m < M; ++m) {
-        const __m512 sum = _mm512_castsi512_ps(splat(a + static_cast<std::size_t>(m) * stride + kScaledSum));
+        const __m512 sum = _mm512_castsi512_ps(splat(a[m] + kScaledSum));
         acc[m] = _mm512_fmadd_ps(min, sum, acc[m]);
       }
     }
+    EXA_UNROLL for (int m = 0; m < M; ++m) a[m] = opaque(a[m] + sizeof(ActivationBlock));
     if (block + 1 < n_blocks) reader.next();
   }
   for (int m = 0; m < M; ++m) _mm512_mask_storeu_ps(y + m * y_stride, rows, acc[m]);
@@ -293,7 +300,11 @@ template <class Reader, int R, int C>
 [[gnu::noinline]] void multiply_panel(const std::byte* panel, const std::byte* activations,
                                       std::size_t stride, std::int64_t n, float* tile, bool first) {
   const u8* p = reinterpret_cast<const u8*>(panel);
-  const u8* a = reinterpret_cast<const u8*>(activations);
+  const u8* a[C];
+  EXA_UNROLL for (int c = 0; c < C; ++c) {
+    a[c] = opaque(reinterpret_cast<const u8*>(activations) + static_cast<std::size_t>(c) * stride);
+  }
+  const std::size_t next_columns = static_cast<std::size_t>(C) * stride;
   constexpr int kLines = 8 / Reader::kGroups;
   __m512 acc[R][C];
   EXA_UNROLL for (int r = 0; r < R; ++r) {
@@ -301,23 +312,20 @@ template <class Reader, int R, int C>
       acc[r][c] = first ? _mm512_setzero_ps() : _mm512_load_ps(tile + (r * C + c) * 16);
     }
   }
-  for (; n > 0; --n, a += sizeof(ActivationBlock)) {
+  for (; n > 0; --n) {
     EXA_UNROLL for (int group = 0; group < Reader::kGroups; ++group) {
       __m512i sum[R][C];
       EXA_UNROLL for (int c = 0; c < C; ++c) {
-        const u8* column = a + static_cast<std::size_t>(c) * stride;
-        // The activations of the next column block.
-        if (group == 0) __builtin_prefetch(column + static_cast<std::size_t>(C) * stride, 0, 3);
+        if (group == 0) __builtin_prefetch(a[c] + next_columns, 0, 3);
         EXA_UNROLL for (int r = 0; r < R; ++r) {
-          sum[r][c] = broadcast(column + Reader::kStart + static_cast<std::size_t>(4 * group));
+          sum[r][c] = broadcast(a[c] + Reader::kStart + static_cast<std::size_t>(4 * group));
         }
       }
       EXA_UNROLL for (int i = 0; i < kLines; ++i, p += R * kLine) {
         __m512i w[R];
         EXA_UNROLL for (int r = 0; r < R; ++r) w[r] = load_line(p + static_cast<unsigned>(r) * kLine);
         EXA_UNROLL for (int c = 0; c < C; ++c) {
-          const __m512i b = broadcast(a + static_cast<std::size_t>(c) * stride +
-                                      static_cast<std::size_t>(4 * (group * kLines + i)));
+          const __m512i b = broadcast(a[c] + static_cast<std::size_t>(4 * (group * kLines + i)));
           EXA_UNROLL for (int r = 0; r < R; ++r) {
             __asm__("vpdpbusd %2, %1, %0" : "+v"(sum[r][c]) : "v"(w[r]), "v"(b));
           }
@@ -326,7 +334,7 @@ template <class Reader, int R, int C>
       __m512 d[R];
       EXA_UNROLL for (int r = 0; r < R; ++r) d[r] = _mm512_load_ps(p + static_cast<unsigned>(r) * kLine);
       EXA_UNROLL for (int c = 0; c < C; ++c) {
-        const __m512 scale = broadcast_float(a + static_cast<std::size_t>(c) * stride + kScale);
+        const __m512 scale = broadcast_float(a[c] + kScale);
         EXA_UNROLL for (int r = 0; r < R; ++r) {
           const __m512 minus = _mm512_load_ps(p + static_cast<unsigned>(R + r) * kLine);
           const __m512 product = _mm512_fmadd_ps(_mm512_castsi512_ps(sum[r][c]), d[r], minus);
@@ -339,11 +347,12 @@ template <class Reader, int R, int C>
       __m512 min[R];
       EXA_UNROLL for (int r = 0; r < R; ++r) min[r] = _mm512_load_ps(p + static_cast<unsigned>(r) * kLine);
       EXA_UNROLL for (int c = 0; c < C; ++c) {
-        const __m512 scaled_sum = broadcast_float(a + static_cast<std::size_t>(c) * stride + kScaledSum);
+        const __m512 scaled_sum = broadcast_float(a[c] + kScaledSum);
         EXA_UNROLL for (int r = 0; r < R; ++r) acc[r][c] = _mm512_fmadd_ps(min[r], scaled_sum, acc[r][c]);
       }
       p += R * kLine;
     }
+    EXA_UNROLL for (int c = 0; c < C; ++c) a[c] = opaque(a[c] + sizeof(ActivationBlock));
   }
   EXA_UNROLL for (int r = 0; r < R; ++r) {
     EXA_UNROLL for (int c = 0; c < C; ++c) _mm512_store_ps(tile + (r * C + c) * 16, acc[r][c]);
@@ -396,7 +405,10 @@ struct Panels {
   }
 };
 
-constexpr std::int64_t kDirectTokens = 8;  // up to here tokens share one pass over the packed lines
+// Up to kDirectTokens tokens go over the packed lines themselves, kPassTokens a pass: a row block's second
+// pass finds it in the cache.
+constexpr std::int64_t kDirectTokens = 16;
+constexpr std::int64_t kPassTokens = 8;
 
 template <template <bool> class Reader>
 void multiply(const Matrix& w, std::int64_t first_block, std::int64_t last_block,
@@ -409,16 +421,22 @@ void multiply(const Matrix& w, std::int64_t first_block, std::int64_t last_block
   }
   using Function = void (*)(const u8*, std::int64_t, const u8*, std::size_t, float*, std::int64_t, __mmask16);
   using R = Reader<true>;
-  static constexpr Function kFunctions[kDirectTokens] = {
+  static constexpr Function kFunctions[kPassTokens] = {
       multiply_row_block<R, 1>, multiply_row_block<R, 2>, multiply_row_block<R, 3>, multiply_row_block<R, 4>,
       multiply_row_block<R, 5>, multiply_row_block<R, 6>, multiply_row_block<R, 7>, multiply_row_block<R, 8>};
   const u8* packed = reinterpret_cast<const u8*>(packed_bytes(w));
+  const ColumnBlocks passes(n_tokens, kPassTokens);
   for (std::int64_t b = first_block; b < last_block; ++b) {
     const std::int64_t rows = w.n_rows - b * kRowBlock;
     const auto mask = static_cast<__mmask16>(rows >= kRowBlock ? 0xffff : (1U << rows) - 1);
-    kFunctions[n_tokens - 1](packed + static_cast<std::size_t>(b) * w.row_block_bytes, w.n_cols / 32,
-                             reinterpret_cast<const u8*>(activations), stride, y + b * kRowBlock, y_stride,
-                             mask);
+    std::int64_t t = 0;
+    for (std::int64_t i = 0; i < passes.count; ++i) {
+      kFunctions[passes.width(i) - 1](
+          packed + static_cast<std::size_t>(b) * w.row_block_bytes, w.n_cols / 32,
+          reinterpret_cast<const u8*>(activations) + static_cast<std::size_t>(t) * stride, stride,
+          y + t * y_stride + b * kRowBlock, y_stride, mask);
+      t += passes.width(i);
+    }
   }
 }
 

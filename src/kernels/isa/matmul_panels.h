@@ -42,6 +42,18 @@ inline void store_tile(const float* tile, std::int64_t first_row, std::int64_t n
   }
 }
 
+// Fetches share i of `count` of the first n_bytes of each of `rows` row blocks: the next chunk's packed
+// weights, spread over the column blocks of this one.
+inline void prefetch_share(const std::byte* next, std::size_t row_block_bytes, int rows, std::size_t n_bytes,
+                           std::int64_t i, std::int64_t count) {
+  const std::int64_t lines = static_cast<std::int64_t>((n_bytes + kLine - 1) / kLine);
+  for (std::int64_t line = lines * i / count; line < lines * (i + 1) / count; ++line) {
+    for (int r = 0; r < rows; ++r) {
+      __builtin_prefetch(next + static_cast<std::size_t>(r) * row_block_bytes + line * 64, 0, 2);
+    }
+  }
+}
+
 // What a kernel multiplies: kernel(panel, activations of its first token, bytes from token to token,
 // 32-blocks (k for floats), tile, whether the tile starts at zero).
 using PanelKernel = void (*)(const std::byte* panel, const std::byte* activations, std::size_t stride,
@@ -76,14 +88,9 @@ void multiply_int8_panels(const Matrix& w, std::int64_t first_block, std::int64_
         float* tile = tiles;
         for (std::int64_t i = 0; i < columns.count; ++i) {
           const int width = columns.width(i);
-          // The next chunk's lines, spread over this chunk's column blocks.
-          const std::int64_t lines =
-              columns.count == 1 ? 0 : (n * static_cast<std::int64_t>(K::kBytesA32Block) + 63) / 64;
-          for (std::int64_t line = lines * i / columns.count; line < lines * (i + 1) / columns.count;
-               ++line) {
-            for (int r = 0; r < rows; ++r) {
-              __builtin_prefetch(next + static_cast<std::size_t>(r) * w.row_block_bytes + line * 64, 0, 2);
-            }
+          if (columns.count > 1) {
+            prefetch_share(next, w.row_block_bytes, rows, static_cast<std::size_t>(n) * K::kBytesA32Block, i,
+                           columns.count);
           }
           if (last) {
             for (int c = 0; c < width; ++c) {
@@ -113,17 +120,18 @@ void multiply_float_panels(const Matrix& w, std::int64_t first_block, std::int64
                            std::int64_t y_stride, std::byte* scratch) {
   constexpr std::int64_t kUnpack = 256;  // k unpacked at once: every block size divides it
   std::byte* panel = scratch;
+  const std::int64_t group = float_token_group(w.n_cols);
   std::byte* spare = scratch + kPanelBytes;
   float* tiles = reinterpret_cast<float*>(scratch + kPanelBytes + kSpareBytes);
   float* copies = reinterpret_cast<float*>(scratch + kPanelBytes + kSpareBytes + kTileBytes);
-  for (std::int64_t t0 = 0; t0 < n_tokens; t0 += kFloatTokenGroup) {
-    const std::int64_t n_group = n_tokens - t0 < kFloatTokenGroup ? n_tokens - t0 : kFloatTokenGroup;
+  for (std::int64_t t0 = 0; t0 < n_tokens; t0 += group) {
+    const std::int64_t n_group = n_tokens - t0 < group ? n_tokens - t0 : group;
     const ColumnBlocks columns(n_group, K::kCols);
     for (std::int64_t t = 0; t < n_group; ++t) {
       const float* x =
           reinterpret_cast<const float*>(activations + static_cast<std::size_t>(t0 + t) * stride);
       for (std::int64_t k0 = 0; k0 < w.n_cols; k0 += kFloatChunk) {
-        float* to = copies + (k0 / kFloatChunk * kFloatTokenGroup + t) * kFloatStride;
+        float* to = copies + (k0 / kFloatChunk * group + t) * kFloatStride;
         const std::int64_t n = w.n_cols - k0 < kFloatChunk ? w.n_cols - k0 : kFloatChunk;
         __builtin_memcpy(to, x + k0, static_cast<std::size_t>(n) * sizeof(float));
       }
@@ -137,11 +145,20 @@ void multiply_float_panels(const Matrix& w, std::int64_t first_block, std::int64
         }
         const std::int64_t n = w.n_cols - k0 < kFloatChunk ? w.n_cols - k0 : kFloatChunk;
         const std::byte* chunk = panel + static_cast<std::size_t>(k0 % kUnpack * rows) * kLine;
-        const float* x = copies + k0 / kFloatChunk * kFloatTokenGroup * kFloatStride;
+        const float* x = copies + k0 / kFloatChunk * group * kFloatStride;
+        // What the next unpacking reads: this chunk's place kUnpack further on, in the next panel at the end.
+        const std::size_t bytes_a_column = w.row_block_bytes / static_cast<std::size_t>(w.n_cols);
+        const std::int64_t column = k0 + kUnpack < w.n_cols ? k0 + kUnpack : k0 % kUnpack;
+        const std::byte* next =
+            packed_bytes(w) +
+            static_cast<std::size_t>(k0 + kUnpack < w.n_cols ? b : b + rows) * w.row_block_bytes +
+            static_cast<std::size_t>(column) * bytes_a_column;
         float* tile = tiles;
         std::int64_t t = 0;
         for (std::int64_t i = 0; i < columns.count; ++i) {
           const int width = columns.width(i);
+          prefetch_share(next, w.row_block_bytes, rows, static_cast<std::size_t>(n) * bytes_a_column, i,
+                         columns.count);
           K::kernel(rows, width)(chunk, reinterpret_cast<const std::byte*>(x + t * kFloatStride),
                                  kFloatStride * sizeof(float), n, tile, k0 == 0);
           if (k0 + n == w.n_cols) {

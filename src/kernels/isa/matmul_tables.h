@@ -18,10 +18,14 @@ inline constexpr std::size_t kPanelBytes = 32 * 1024;
 inline constexpr std::size_t kSpareBytes = 16 * 1024;
 inline constexpr std::size_t kTileBytes = 16 * 1024;
 inline constexpr std::int64_t kTokenGroup = 128;
-inline constexpr std::int64_t kFloatTokenGroup = 56;
-inline constexpr std::int64_t kFloatChunk = 128;
-// Floats from token to token: 9 lines, so that tokens' lines fall into different cache sets.
+inline constexpr std::int64_t kFloatChunk = 64;
+// Floats from token to token: 5 lines, so that tokens' lines fall into different cache sets.
 inline constexpr std::int64_t kFloatStride = kFloatChunk + 16;
+
+// Tokens a group of fp32 activations: fewer for long rows, so that the copies stay within 4 MB.
+static constexpr std::int64_t float_token_group(std::int64_t n_cols) {
+  return n_cols <= 8192 ? 112 : n_cols <= 16384 ? 56 : 28;
+}
 
 // The two halves of each vector table: weights with int8 activations, weights with fp32 ones.
 void avx2_matmul_int8(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
