@@ -17,7 +17,7 @@ ROOMS = {
     "kernels": {"base"},
     "parallel": {"base"},
     "model": {"kernels", "formats", "parallel", "base"},
-    "convert": {"model", "formats", "kernels", "base"},
+    "convert": {"model", "text", "formats", "kernels", "base"},
     "engine": {"model", "chat", "text", "formats", "kernels", "base"},
     "cli": {"engine", "convert", "model", "chat", "text", "formats", "kernels", "base"},
 }

@@ -4,8 +4,8 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build pkg-config
-  libcli11-dev libedit-dev libfmt-dev libspdlog-dev libutf8proc-dev nlohmann-json3-dev
-  libgtest-dev python3
+  libcli11-dev libedit-dev libfmt-dev libspdlog-dev libssl-dev libutf8proc-dev libxxhash-dev nlohmann-json3-dev
+  libgtest-dev libpcre2-dev python3
 )
 
 missing=()
