@@ -40,8 +40,6 @@ Object::~Object() {
   if (budget_) budget_->release(held_);
 }
 
-// --- strings ---
-
 Text::Text(Budget* budget, std::string bytes, std::vector<OriginRun> runs, bool markup)
     : Object(budget, sizeof(Text) + bytes.capacity() + runs.capacity() * sizeof(OriginRun)),
       bytes_(std::move(bytes)),
@@ -135,8 +133,6 @@ TextPtr sub_text(Budget* budget, const Text& text, std::size_t begin, std::size_
   out.append(text, begin, end);
   return out.finish(text.markup());
 }
-
-// --- containers ---
 
 std::size_t Value::nesting() const {
   if (seq()) return seq()->nesting();

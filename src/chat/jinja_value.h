@@ -263,9 +263,6 @@ class Namespace : public Object {
   std::vector<std::pair<std::string, Value>> attributes_;
 };
 
-// --- what Python's built-ins say about a value
-// -------------------------------------------------------------------
-
 bool truth(const Value& value);
 std::string type_name(const Value& value);    // "str", "NoneType", "dict"
 std::string object_name(const Value& value);  // in "'dict object' has no attribute": "dict object", "None"
@@ -280,9 +277,6 @@ bool less(const Value& a, const Value& b, std::string_view operation, bool swapp
 // Items as a for loop sees them. Errors: kBadInput "'int' object is not iterable".
 std::vector<Value> iterate(const Value& value, Budget& budget);
 std::size_t length(const Value& value);  // Errors: kBadInput "object of type 'int' has no len()"
-
-// --- making values
-// -----------------------------------------------------------------------------------------------
 
 TextPtr make_text(Budget* budget, std::string bytes, TextOrigin origin, bool markup = false);
 // Bytes [begin, end) of text, origin and markup kept.

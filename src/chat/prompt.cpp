@@ -1,0 +1,70 @@
+#include "chat/prompt.h"
+
+#include <string_view>
+#include <utility>
+
+#include "base/error.h"
+#include "chat/conversation.h"
+
+namespace exa {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+bool ends_in_reasoning(std::string_view text, const std::vector<TextSpan>& spans) {
+  for (const std::string_view tag : {"<think>", "<think>\n", "<think>\n\n", "<thought>\n"}) {
+    if (!text.ends_with(tag)) continue;
+    return !spans.empty() && spans.back().origin == TextOrigin::kTemplate &&
+           text.size() - spans.back().begin >= tag.size();
+  }
+  return false;
+}
+
+}  // namespace
+
+PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, Template chat_template)
+    : tokenizer_(&tokenizer), template_(std::move(chat_template)) {}
+
+Prompt PromptBuilder::chat(const Json& messages, const Json& tools, Thinking thinking,
+                           const Json& kwargs) const {
+  if (!tools.is_null() && !tools.is_array()) {
+    throw Error(ErrorKind::kBadInput, std::string("expected an array, found ") + tools.type_name(), "tools");
+  }
+  if (!kwargs.is_null() && !kwargs.is_object()) {
+    throw Error(ErrorKind::kBadInput, std::string("expected an object, found ") + kwargs.type_name(),
+                "chat_template_kwargs");
+  }
+  require_shallow(tools, "tools");
+  require_shallow(kwargs, "chat_template_kwargs");
+  Json variables = kwargs.is_object() ? kwargs : Json::object();
+  // The template takes these names as text of its own, so a request may not choose what they say.
+  for (const char* const name :
+       {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
+    variables.erase(name);
+  }
+  if (const auto bos = tokenizer_->bos()) variables["bos_token"] = std::string(tokenizer_->token_bytes(*bos));
+  if (const auto eos = tokenizer_->eos()) variables["eos_token"] = std::string(tokenizer_->token_bytes(*eos));
+  variables["messages"] = template_messages(messages);
+  variables["tools"] = tools;
+  variables["documents"] = nullptr;
+  variables["add_generation_prompt"] = true;
+  if (thinking != Thinking::kAuto) variables["enable_thinking"] = thinking == Thinking::kOn;
+
+  Rendered rendered = template_.render(variables);
+  Prompt prompt;
+  prompt.ids = tokenizer_->encode(rendered.text, rendered.spans);
+  prompt.opens_reasoning = ends_in_reasoning(rendered.text, rendered.spans);
+  prompt.text = std::move(rendered.text);
+  return prompt;
+}
+
+Prompt PromptBuilder::raw(std::string_view text) const {
+  Prompt prompt;
+  prompt.text = text;
+  prompt.ids = tokenizer_->encode(text, true);
+  const TextSpan whole{0, text.size(), TextOrigin::kTemplate};
+  prompt.opens_reasoning = ends_in_reasoning(text, {whole});
+  return prompt;
+}
+
+}  // namespace exa
