@@ -1,0 +1,357 @@
+#include "exaone/engine.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/tiny_models.h"
+
+namespace exa {
+namespace {
+
+std::unique_ptr<Engine> load(const std::string& name, int n_threads = 2, std::int64_t context_tokens = 512) {
+  EngineOptions options;
+  options.model = tiny_model(name);
+  options.n_threads = n_threads;
+  options.context_tokens = context_tokens;
+  return Engine::load(options);
+}
+
+GenerateRequest question(const std::string& text, std::int64_t max_tokens, double temperature = 0) {
+  GenerateRequest request;
+  request.messages = {{"user", text}};
+  request.max_tokens = max_tokens;
+  request.sampling.temperature = temperature;
+  request.sampling.presence_penalty = 0;
+  request.sampling.seed = 11;
+  return request;
+}
+
+std::string all_text(const Answer& answer) {
+  return answer.reasoning + "|" + answer.content;
+}
+
+Error failure(Engine& engine, const GenerateRequest& request) {
+  try {
+    engine.generate(request, {});
+  } catch (const Error& error) {
+    return error;
+  }
+  return {ErrorKind::kInternal, "nothing was thrown"};
+}
+
+TEST(Engine, SaysWhatItLoaded) {
+  const auto engine = load("tiny-exaone4", 2, 0);
+  const ModelInfo& info = engine->info();
+  EXPECT_FALSE(info.name.empty());
+  EXPECT_EQ(info.architecture, "exaone4");
+  EXPECT_EQ(info.context_tokens, info.max_context_tokens);
+  EXPECT_GT(info.weight_bytes, 0);
+  EXPECT_GT(info.kv_bytes_at_context, 0);
+  EXPECT_EQ(info.n_threads, 2);
+  EXPECT_FALSE(info.isa.empty());
+  EXPECT_TRUE(info.can_chat);
+}
+
+TEST(Engine, ThinkingAndSamplingDefaultsFollowTheGeneration) {
+  const auto engine = load("tiny-exaone4");
+  EXPECT_FALSE(engine->info().thinks_by_default);
+  EXPECT_EQ(engine->defaults(false).temperature, 0.0);
+  EXPECT_EQ(engine->defaults(true).temperature, 0.6);
+  EXPECT_EQ(engine->defaults(true).top_p, 0.95);
+  const auto later = load("tiny-exaone4_5");
+  EXPECT_TRUE(later->info().thinks_by_default);
+  EXPECT_EQ(later->defaults(true).temperature, 1.0);
+  EXPECT_EQ(later->defaults(false).presence_penalty, 1.5);
+}
+
+TEST(Engine, LoadingTellsHowFarItIs) {
+  EngineOptions options;
+  options.model = tiny_model("tiny-exaone4");
+  std::vector<double> seen;
+  options.on_load = [&](double fraction) { seen.push_back(fraction); };
+  Engine::load(options);
+  ASSERT_FALSE(seen.empty());
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+  EXPECT_GE(seen.front(), 0.0);
+  EXPECT_DOUBLE_EQ(seen.back(), 1.0);
+}
+
+TEST(Engine, EventsAddUpToTheAnswer) {
+  for (const std::string name : {"tiny-exaone4", "tiny-exaone4_5"}) {
+    const auto engine = load(name);
+    GenerateRequest request = question("무엇을 할 수 있어요?", 30, 1.0);
+    request.think = Think::kOn;
+    std::string reasoning, content;
+    std::int64_t prefilled = 0;
+    int finished = 0;
+    Usage last;
+    const Answer answer = engine->generate(request, [&](const Event& event) {
+      ASSERT_EQ(finished, 0) << "an event after the last";
+      switch (event.kind) {
+        case Event::Kind::kPrefill:
+          EXPECT_GT(event.prefilled_tokens, prefilled);
+          EXPECT_TRUE(reasoning.empty() && content.empty());
+          prefilled = event.prefilled_tokens;
+          break;
+        case Event::Kind::kReasoning:
+          reasoning += event.text;
+          break;
+        case Event::Kind::kContent:
+          content += event.text;
+          break;
+        case Event::Kind::kFinished:
+          ++finished;
+          last = event.usage;
+          break;
+      }
+    });
+    EXPECT_EQ(finished, 1);
+    EXPECT_EQ(reasoning, answer.reasoning);
+    EXPECT_EQ(content, answer.content);
+    EXPECT_EQ(prefilled, answer.usage.prompt_tokens);
+    EXPECT_EQ(last.completion_tokens, answer.usage.completion_tokens);
+    EXPECT_GT(answer.usage.prefill_seconds, 0);
+    EXPECT_GT(answer.usage.decode_seconds, 0);
+    EXPECT_LE(answer.usage.reasoning_tokens, answer.usage.completion_tokens);
+    EXPECT_GT(answer.usage.reasoning_tokens, 0);
+  }
+}
+
+TEST(Engine, TheTokenLimitIsKept) {
+  const auto engine = load("tiny-exaone4");
+  const Answer answer = engine->generate(question("Hi", 3), {});
+  if (answer.reason == FinishReason::kLength) {
+    EXPECT_EQ(answer.usage.completion_tokens, 3);
+  } else {
+    EXPECT_LE(answer.usage.completion_tokens, 3);
+  }
+  EXPECT_EQ(engine->generate(question("Hi", 1), {}).usage.completion_tokens, 1);
+}
+
+TEST(Engine, TheSameRequestTwiceIsTheSameAnswerFromTheCache) {
+  for (const std::string name : {"tiny-exaone4", "tiny-exaone4-hybrid", "tiny-exaone4_5"}) {
+    const auto engine = load(name);
+    for (const double temperature : {0.0, 1.0}) {
+      const GenerateRequest request = question("서울은 어떤 도시인가요?", 40, temperature);
+      const Answer first = engine->generate(request, {});
+      const Answer second = engine->generate(request, {});
+      EXPECT_EQ(all_text(first), all_text(second)) << name;
+      EXPECT_EQ(first.usage.completion_tokens, second.usage.completion_tokens);
+      EXPECT_EQ(second.usage.cached_tokens, second.usage.prompt_tokens - 1) << name;
+    }
+  }
+}
+
+TEST(Engine, ASecondTurnComputesOnlyWhatIsNew) {
+  for (const std::string name : {"tiny-exaone4", "tiny-exaone4-hybrid"}) {
+    const auto engine = load(name);
+    GenerateRequest request = question("안녕하세요?", 12, 1.0);
+    const Answer first = engine->generate(request, {});
+    EXPECT_EQ(first.usage.cached_tokens, 0);
+    request.messages.push_back({"assistant", first.content});
+    request.messages.push_back({"user", "And now?"});
+    const Answer second = engine->generate(request, {});
+    EXPECT_GE(second.usage.cached_tokens, first.usage.prompt_tokens) << name;
+    const Answer fresh = load(name)->generate(request, {});
+    EXPECT_EQ(fresh.usage.cached_tokens, 0);
+    EXPECT_EQ(all_text(second), all_text(fresh)) << name;
+    EXPECT_EQ(second.usage.completion_tokens, fresh.usage.completion_tokens);
+  }
+}
+
+TEST(Engine, ThreadsChangeNothing) {
+  for (const std::string name : {"tiny-exaone4", "tiny-exaone4-hybrid", "tiny-exaone4_5"}) {
+    const GenerateRequest request = question("Tell me about Busan.", 40, 1.0);
+    const Answer one = load(name, 1)->generate(request, {});
+    const Answer two = load(name, 2)->generate(request, {});
+    const Answer three = load(name, 3)->generate(request, {});
+    EXPECT_EQ(all_text(one), all_text(two)) << name;
+    EXPECT_EQ(all_text(one), all_text(three)) << name;
+  }
+}
+
+TEST(Engine, SeedsMatterAndOnlySeeds) {
+  const auto engine = load("tiny-exaone4_5");
+  GenerateRequest request = question("Hello", 30, 1.0);
+  const std::string first = all_text(engine->generate(request, {}));
+  request.sampling.seed = 12;
+  const std::string other = all_text(engine->generate(request, {}));
+  request.sampling.seed = 11;
+  EXPECT_NE(first, other);
+  EXPECT_EQ(all_text(engine->generate(request, {})), first);
+}
+
+TEST(Engine, CancelEndsBetweenSteps) {
+  const auto engine = load("tiny-exaone4");
+  GenerateRequest request = question("Count.", 400, 1.0);
+  request.sampling.logit_bias = {{361, -100}, {2, -100}};  // hardly an end of its own accord
+  const Answer whole = engine->generate(request, {});
+  ASSERT_GT(whole.usage.completion_tokens, 20);
+  CancelToken cancel;
+  int n_texts = 0;
+  const Answer cut = engine->generate(
+      request,
+      [&](const Event& event) {
+        if (event.kind == Event::Kind::kContent && ++n_texts == 4) cancel.cancel();
+      },
+      &cancel);
+  EXPECT_EQ(cut.reason, FinishReason::kCancelled);
+  EXPECT_LT(cut.usage.completion_tokens, whole.usage.completion_tokens);
+  EXPECT_TRUE(whole.content.starts_with(cut.content)) << cut.content;
+
+  const Answer nothing = engine->generate(request, {}, &cancel);
+  EXPECT_EQ(nothing.reason, FinishReason::kCancelled);
+  EXPECT_EQ(nothing.usage.completion_tokens, 0);
+  EXPECT_EQ(nothing.content, "");
+  cancel.reset();
+  EXPECT_EQ(all_text(engine->generate(request, {}, &cancel)), all_text(whole));
+}
+
+TEST(Engine, ACallerThatThrowsLeavesTheEngineWhole) {
+  const auto engine = load("tiny-exaone4-hybrid");
+  const GenerateRequest request = question("Hello", 20, 1.0);
+  const std::string expected = all_text(engine->generate(request, {}));
+  struct Stop {};
+  for (const auto kind : {Event::Kind::kPrefill, Event::Kind::kContent, Event::Kind::kFinished}) {
+    EXPECT_THROW(engine->generate(request,
+                                  [&](const Event& event) {
+                                    if (event.kind == kind) throw Stop{};
+                                  }),
+                 Stop);
+    EXPECT_EQ(all_text(engine->generate(request, {})), expected);
+  }
+}
+
+TEST(Engine, RequestsFromSeveralThreadsRunOneAfterTheOther) {
+  const auto engine = load("tiny-exaone4");
+  const GenerateRequest requests[] = {question("One", 20, 1.0), question("Two", 20, 1.0)};
+  const std::string expected[] = {all_text(engine->generate(requests[0], {})),
+                                  all_text(engine->generate(requests[1], {}))};
+  std::string found[2];
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 2; ++i) {
+      threads.emplace_back([&, i] {
+        for (int round = 0; round < 3; ++round) found[i] = all_text(engine->generate(requests[i], {}));
+      });
+    }
+  }
+  EXPECT_EQ(found[0], expected[0]);
+  EXPECT_EQ(found[1], expected[1]);
+}
+
+TEST(Engine, APromptLongerThanTheContextNamesBothNumbers) {
+  const auto engine = load("tiny-exaone4", 1, 64);
+  std::string text;
+  for (int i = 0; i < 100; ++i) text += "one two ";
+  const Error error = failure(*engine, question(text, 5));
+  EXPECT_EQ(error.kind(), ErrorKind::kBadInput);
+  EXPECT_NE(error.message().find("context holds 64"), std::string::npos) << error.message();
+}
+
+TEST(Engine, TheAnswerEndsWithTheContext) {
+  GenerateRequest request = question("Hello", 1000, 1.0);
+  const std::int64_t n_prompt = load("tiny-exaone4")->generate(request, {}).usage.prompt_tokens;
+  const auto tight = load("tiny-exaone4", 1, n_prompt + 1);
+  const Answer one = tight->generate(request, {});
+  EXPECT_EQ(one.usage.completion_tokens, 1);
+  EXPECT_EQ(failure(*load("tiny-exaone4", 1, n_prompt), request).kind(), ErrorKind::kBadInput);
+}
+
+TEST(Engine, ARawPromptIsTakenAsItIsAndSoIsItsAnswer) {
+  const auto engine = load("tiny-exaone4");
+  GenerateRequest request = question("", 20, 1.0);
+  request.messages.clear();
+  request.raw = "The capital of Korea";
+  const Answer raw = engine->generate(request, {});
+  EXPECT_EQ(raw.reasoning, "");
+  EXPECT_EQ(raw.usage.reasoning_tokens, 0);
+  EXPECT_LT(raw.usage.prompt_tokens, engine->generate(question(*request.raw, 1), {}).usage.prompt_tokens);
+  request.raw = "";
+  EXPECT_EQ(failure(*engine, request).kind(), ErrorKind::kBadInput);
+  request.raw = "abc\xff";
+  EXPECT_EQ(failure(*engine, request).kind(), ErrorKind::kBadInput);
+}
+
+TEST(Engine, BrokenRequestsAreRefused) {
+  const auto engine = load("tiny-exaone4");
+  GenerateRequest request = question("x", 5);
+  request.messages.clear();
+  EXPECT_EQ(failure(*engine, request).kind(), ErrorKind::kBadInput);
+  request = question("x", 5);
+  request.messages.push_back({"narrator", "y"});
+  EXPECT_EQ(failure(*engine, request).kind(), ErrorKind::kBadInput);
+  EXPECT_EQ(failure(*engine, request).where(), "messages[1].role");
+  request = question("ab\xff", 5);
+  EXPECT_EQ(failure(*engine, request).what(), std::string("messages[0].content: invalid UTF-8 at byte 2"));
+  EXPECT_EQ(failure(*engine, question("x", 0)).kind(), ErrorKind::kUsage);
+  EXPECT_EQ(failure(*engine, question("x", 5, 101)).message(), "temperature is 101, expected 0 to 100");
+  request = question("x", 5);
+  request.sampling.logit_bias = {{1 << 30, 1.0}};
+  EXPECT_EQ(failure(*engine, request).kind(), ErrorKind::kUsage);
+}
+
+TEST(Engine, OptionsOutOfRangeAreRefused) {
+  for (const auto& [n_threads, context] :
+       {std::pair{-1, 0}, std::pair{5000, 0}, std::pair{1, -5}, std::pair{1, 1 << 30}}) {
+    try {
+      load("tiny-exaone4", n_threads, context);
+      ADD_FAILURE() << n_threads << " " << context;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kUsage) << error.what();
+    }
+  }
+}
+
+TEST(Engine, LogitsThatAreNotNumbersEndTheAnswerWithAnError) {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("exaone-poisoned-" + std::to_string(getpid()));
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  for (const auto& entry : std::filesystem::directory_iterator(tiny_model("tiny-exaone4"))) {
+    if (entry.path().extension() != ".gguf") std::filesystem::copy(entry.path(), folder);
+  }
+  {
+    const Checkpoint checkpoint = Checkpoint::open(folder);
+    const TensorInfo* const norm = checkpoint.find("model.norm.weight");
+    ASSERT_NE(norm, nullptr);
+    ASSERT_EQ(norm->type, DType::kBF16);
+    const auto file = folder / "model.safetensors";
+    std::filesystem::permissions(file, std::filesystem::perms::owner_write,
+                                 std::filesystem::perm_options::add);
+    std::fstream out(file, std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(static_cast<std::streamoff>(norm->offset));
+    out.write("\xc0\x7f", 2);
+    ASSERT_TRUE(out.good());
+  }
+  EngineOptions options;
+  options.model = folder;
+  const auto engine = Engine::load(options);
+  for (const double temperature : {0.0, 1.0}) {
+    const Answer answer = engine->generate(question("Hello", 5, temperature), {});
+    EXPECT_EQ(answer.reason, FinishReason::kError);
+    EXPECT_EQ(answer.usage.completion_tokens, 0);
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Engine, VersionIsTheProjects) {
+  std::ifstream lists(std::filesystem::path(EXAONE_SOURCE_DIR) / "CMakeLists.txt");
+  std::string line;
+  bool found = false;
+  while (std::getline(lists, line)) {
+    found = found || line.find("VERSION " + std::string(version()) + " ") != std::string::npos;
+  }
+  EXPECT_TRUE(found) << version();
+}
+
+}  // namespace
+}  // namespace exa
