@@ -35,6 +35,7 @@ void run_convert(Options& options) {
 
 void add_convert(CLI::App& app) {
   auto options = std::make_shared<Options>();
+  options->convert.n_threads = 0;
   CLI::App* command = app.add_subcommand("convert", "Turn a Hugging Face folder into GGUF");
   command->add_option("folder", options->convert.folder, "Folder with config.json, safetensors and tokenizer")
       ->required();

@@ -7,9 +7,11 @@
 
 #include "base/error.h"
 #include "cli/chat.h"
+#include "cli/convert.h"
 #include "cli/interrupt.h"
 #include "cli/logits.h"
 #include "cli/run.h"
+#include "cli/split.h"
 #include "cli/streams.h"
 #include "cli/verify.h"
 #include "exaone/engine.h"
@@ -46,6 +48,8 @@ int run_command_line(int argc, char** argv) {
   add_chat(app);
   add_logits(app);
   add_verify(app);
+  add_convert(app);
+  add_split(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

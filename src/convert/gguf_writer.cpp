@@ -116,6 +116,7 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, GgufMetadata metadata,
         path.string());
   }
   metadata_.erase(kChecksumKey);
+  metadata_.erase("general.alignment");  // ours is the default
   for (const std::string_view key : {"split.no", "split.count", "split.tensors.count"}) metadata_.erase(key);
   if (count > 1) {
     metadata_.set_u16("split.no", 0);

@@ -46,6 +46,8 @@ class GgufWriter {
 
   std::span<const GgufTensor> tensors() const { return tensors_; }
   std::uint64_t tensor_bytes(std::size_t tensor) const { return places_[tensor].n_bytes; }
+  // Of the bytes appended so far.
+  std::uint32_t tensor_crc32c(std::size_t tensor) const { return places_[tensor].crc; }
   std::uint64_t total_bytes() const;  // of all tensors
   std::vector<std::filesystem::path> paths() const;
 
