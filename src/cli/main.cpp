@@ -8,11 +8,14 @@
 #include "base/error.h"
 #include "cli/chat.h"
 #include "cli/convert.h"
+#include "cli/inspect.h"
 #include "cli/interrupt.h"
 #include "cli/logits.h"
 #include "cli/run.h"
 #include "cli/split.h"
 #include "cli/streams.h"
+#include "cli/template.h"
+#include "cli/tokenize.h"
 #include "cli/verify.h"
 #include "exaone/engine.h"
 
@@ -46,6 +49,9 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   add_run(app);
   add_chat(app);
+  add_inspect(app);
+  add_tokenize(app);
+  add_template(app);
   add_logits(app);
   add_verify(app);
   add_convert(app);
