@@ -82,28 +82,32 @@ void pack_k_scales(const u8* block, int row, u8* unit) {
   copy2(unit + Q4_KLanes::kScales + 32 + 2 * row, block + 2);
 }
 
-void pack_k_nibbles(const u8* q, int row, u8* unit) {
+void pack_k_nibbles(const u8* q, int row, u8* unit, std::size_t block_bytes) {
   for (int line = 0; line < 32; ++line) {
     const int j = line / 4;
-    pack_nibbles(q + 32 * (j / 2) + 8 * (line % 4), j % 2 != 0, row, unit + line * static_cast<int>(kLine));
+    u8* block = unit + Q4_KLanes::kLines + static_cast<std::size_t>(j) * block_bytes;
+    pack_nibbles(q + 32 * (j / 2) + 8 * (line % 4), j % 2 != 0, row,
+                 block + line % 4 * static_cast<int>(kLine));
   }
 }
 
 void pack_q4_k(const u8* block, int row, u8* unit) {
   pack_k_scales(block, row, unit);
-  pack_k_nibbles(block + 16, row, unit);
+  pack_k_nibbles(block + 16, row, unit, Q4_KLanes::kBlockBytes);
 }
 
 void pack_q5_k(const u8* block, int row, u8* unit) {
   pack_k_scales(block, row, unit);
-  pack_k_nibbles(block + 48, row, unit);
+  pack_k_nibbles(block + 48, row, unit, Q5_KLanes::kBlockBytes);
   for (int j = 0; j < 8; ++j) {
     u32 plane = 0;
     for (int z = 0; z < 4; ++z) {
       const u64 bits = load8(block + 16 + 8 * z) >> j & 0x0101010101010101;
       plane |= even_bytes((bits | bits >> 7) & 0x0003000300030003) << 2 * z;
     }
-    store_dword(unit + Q5_KLanes::kFifth + static_cast<std::size_t>(j) * kLine, row, plane);
+    store_dword(
+        unit + Q4_KLanes::kLines + static_cast<std::size_t>(j) * Q5_KLanes::kBlockBytes + Q5_KLanes::kFifth,
+        row, plane);
   }
 }
 
@@ -111,17 +115,18 @@ void pack_q6_k(const u8* block, int row, u8* unit, u8* d) {
   for (int j = 0; j < 8; ++j) {
     const u8* low = block + 64 * (j / 4) + 32 * (j % 2);
     const u8* high = block + 128 + 32 * (j / 4);
+    u8* two_blocks = unit + static_cast<std::size_t>(j / 2) * Q6_KLanes::kTwoBlocksBytes;
+    u8* lines = two_blocks + kLine + static_cast<std::size_t>(j % 2) * Q6_KLanes::kBlockBytes;
+    for (int i = 0; i < 2; ++i) two_blocks[16 * (2 * (j % 2) + i) + row] = block[192 + 2 * j + i];
     u32 planes[2] = {0, 0};
     for (int z = 0; z < 4; ++z) {
-      pack_nibbles(low + 8 * z, j % 4 >= 2, row, unit + (4 * j + z) * static_cast<int>(kLine));
+      pack_nibbles(low + 8 * z, j % 4 >= 2, row, lines + z * static_cast<int>(kLine));
       const u64 bits = load8(high + 8 * z) >> 2 * (j % 4) & 0x0303030303030303;
       planes[z / 2] |= even_bytes((bits | bits >> 6) & 0x000f000f000f000f) << 4 * (z % 2);
     }
-    u8* two_bits = unit + Q6_KLanes::kTwoBits + static_cast<std::size_t>(2 * j) * kLine;
-    store_dword(two_bits, row, planes[0]);
-    store_dword(two_bits + kLine, row, planes[1]);
+    store_dword(lines + Q6_KLanes::kTwoBits, row, planes[0]);
+    store_dword(lines + Q6_KLanes::kTwoBits + kLine, row, planes[1]);
   }
-  for (int group = 0; group < 16; ++group) unit[Q6_KLanes::kScales + 16 * group + row] = block[192 + group];
   copy2(d + 2 * row, block + 208);
 }
 
@@ -232,9 +237,7 @@ void pack_row_block(DType type, std::int64_t n_cols, const std::byte* rows, std:
           break;
         default: {
           u8* pair = out + i / 2 * Q6_KLanes::kPairBytes;
-          const std::size_t units = std::min<std::size_t>(2, k / 256 - i / 2 * 2);
-          pack_q6_k(block, row, pair + i % 2 * Q6_KLanes::kBytes,
-                    pair + units * Q6_KLanes::kBytes + 32 * (i % 2));
+          pack_q6_k(block, row, pair + kLine + i % 2 * Q6_KLanes::kBytes, pair + 32 * (i % 2));
         }
       }
     }

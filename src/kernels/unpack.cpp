@@ -2,7 +2,6 @@
 // P16.
 #include "kernels/isa/unpack.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "kernels/isa/lanes.h"
@@ -47,8 +46,7 @@ void k_scales(const u8* unit, int row, int j, LaneBlock& out) {
 
 }  // namespace
 
-LaneBlock lane_block(DType type, std::int64_t n_cols, const std::byte* row_block, int row,
-                     std::int64_t block) {
+LaneBlock lane_block(DType type, const std::byte* row_block, int row, std::int64_t block) {
   const u8* base = reinterpret_cast<const u8*>(row_block);
   const std::size_t i = static_cast<std::size_t>(block);
   LaneBlock out{};
@@ -63,9 +61,7 @@ LaneBlock lane_block(DType type, std::int64_t n_cols, const std::byte* row_block
     case DType::kQ8_0: {
       const u8* unit = base + i / 2 * Q8_0Lanes::kBytes;
       for (int k = 0; k < 32; ++k) {
-        out.q[k] = unit[(8 * (i % 2) + static_cast<unsigned>(u8_line(k))) * kLine +
-                        static_cast<unsigned>(u8_byte(row, k))] -
-                   128;
+        out.q[k] = unit[(8 * (i % 2) + static_cast<unsigned>(u8_line(k))) * kLine + u8_byte(row, k)] - 128;
       }
       out.scale[0] = out.scale[1] =
           f16_at(unit + Q8_0Lanes::kScales + 32 * (i % 2) + 2 * static_cast<unsigned>(row));
@@ -74,37 +70,30 @@ LaneBlock lane_block(DType type, std::int64_t n_cols, const std::byte* row_block
     case DType::kQ4_K:
     case DType::kQ5_K: {
       const bool five = type == DType::kQ5_K;
-      const int j = static_cast<int>(i % 8);
       const u8* unit = base + i / 8 * (five ? Q5_KLanes::kBytes : Q4_KLanes::kBytes);
+      const u8* lines =
+          unit + Q4_KLanes::kLines + i % 8 * (five ? Q5_KLanes::kBlockBytes : Q4_KLanes::kBlockBytes);
       for (int k = 0; k < 32; ++k) {
-        out.q[k] = nibble(unit + 4 * j * static_cast<int>(kLine), row, k);
-        if (five)
-          out.q[k] |= (unit[Q5_KLanes::kFifth + i % 8 * kLine + static_cast<unsigned>(u8_byte(row, k))] >>
-                           u8_line(k) &
-                       1)
-                      << 4;
+        out.q[k] = nibble(lines, row, k);
+        if (five) out.q[k] |= (lines[Q5_KLanes::kFifth + u8_byte(row, k)] >> u8_line(k) & 1) << 4;
       }
-      k_scales(unit, row, j, out);
+      k_scales(unit, row, static_cast<int>(i % 8), out);
       break;
     }
     case DType::kQ6_K: {
-      const std::size_t unit_index = i / 8;
-      const std::size_t n_units = static_cast<std::size_t>(n_cols) / 256;
-      const u8* pair = base + unit_index / 2 * Q6_KLanes::kPairBytes;
-      const u8* unit = pair + unit_index % 2 * Q6_KLanes::kBytes;
-      const int j = static_cast<int>(i % 8);
+      const u8* pair = base + i / 16 * Q6_KLanes::kPairBytes;
+      const u8* two_blocks =
+          pair + kLine + i / 8 % 2 * Q6_KLanes::kBytes + i % 8 / 2 * Q6_KLanes::kTwoBlocksBytes;
+      const u8* lines = two_blocks + kLine + i % 2 * Q6_KLanes::kBlockBytes;
       for (int k = 0; k < 32; ++k) {
-        const u8* two_bits = unit + Q6_KLanes::kTwoBits + (2 * j + k / 16) * static_cast<int>(kLine);
-        out.q[k] = (nibble(unit + 4 * j * static_cast<int>(kLine), row, k) |
-                    (two_bits[u8_byte(row, k)] >> 2 * (u8_line(k) % 4) & 3) << 4) -
-                   32;
+        const u8* two_bits = lines + Q6_KLanes::kTwoBits + k / 16 * static_cast<int>(kLine);
+        out.q[k] =
+            (nibble(lines, row, k) | (two_bits[u8_byte(row, k)] >> 2 * (u8_line(k) % 4) & 3) << 4) - 32;
       }
-      const std::size_t units = std::min<std::size_t>(2, n_units - unit_index / 2 * 2);
-      const float d =
-          f16_at(pair + units * Q6_KLanes::kBytes + 32 * (unit_index % 2) + 2 * static_cast<unsigned>(row));
-      for (int half = 0; half < 2; ++half) {
-        const auto scale = static_cast<std::int8_t>(
-            unit[Q6_KLanes::kScales + static_cast<unsigned>(16 * (2 * j + half) + row)]);
+      const float d = f16_at(pair + 32 * (i / 8 % 2) + 2 * static_cast<unsigned>(row));
+      for (std::size_t half = 0; half < 2; ++half) {
+        const auto scale =
+            static_cast<std::int8_t>(two_blocks[16 * (2 * (i % 2) + half) + static_cast<unsigned>(row)]);
         out.scale[half] = d * static_cast<float>(scale);
       }
       break;
@@ -148,7 +137,7 @@ void unpack_row(const Matrix& matrix, std::int64_t row, float* out) {
   }
   const bool has_mins = matrix.type == DType::kQ4_K || matrix.type == DType::kQ5_K;
   for (std::int64_t b = 0; b < matrix.n_cols / 32; ++b) {
-    const LaneBlock w = lane_block(matrix.type, matrix.n_cols, block, lane, b);
+    const LaneBlock w = lane_block(matrix.type, block, lane, b);
     for (int k = 0; k < 32; ++k) {
       const float value = static_cast<float>(w.q[k]) * w.scale[k / 16];
       *out++ = has_mins ? value - w.min : value;

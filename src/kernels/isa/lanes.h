@@ -28,26 +28,32 @@ struct Q8_0Lanes {
   static constexpr std::size_t kBytes = 1088;   // u8 lines of weight + 128
   static constexpr std::size_t kScales = 1024;  // f16 [2 blocks][16 rows]
 };
+// Units of 256 k keep every line where the kernels come to it, so that a unit is read straight through:
+// hardware prefetchers follow one stream, not three.
+//
 // Q4_K and Q5_K; dword lane n of the three 6-bit scale lines belongs to row n, field j to 32-block j.
 struct Q4_KLanes {
-  static constexpr int kBlocks = 8;
   static constexpr std::size_t kBytes = 2304;
-  static constexpr std::size_t kScaleLow = 2048;  // bits 4j: low four bits of scale j
-  static constexpr std::size_t kMinLow = 2112;    // bits 4j: low four bits of minimum j
-  static constexpr std::size_t kHigh = 2176;      // bits 2j: high bits of scale j; bits 16 + 2j: of minimum j
-  static constexpr std::size_t kScales = 2240;    // f16 d [16 rows], dmin [16 rows]
+  static constexpr std::size_t kScaleLow = 0;  // bits 4j: low four bits of scale j
+  static constexpr std::size_t kMinLow = 64;   // bits 4j: low four bits of minimum j
+  static constexpr std::size_t kHigh = 128;    // bits 2j: high bits of scale j; bits 16 + 2j: of minimum j
+  static constexpr std::size_t kScales = 192;  // f16 d [16 rows], dmin [16 rows]
+  static constexpr std::size_t kLines = 256;   // 8 32-blocks: 4 nibble lines each
+  static constexpr std::size_t kBlockBytes = 256;
 };
-struct Q5_KLanes {
+struct Q5_KLanes {  // begins as Q4_K does
   static constexpr std::size_t kBytes = 2816;
-  static constexpr std::size_t kFifth = 2304;  // 8 high-bit lines, one a 32-block
+  static constexpr std::size_t kBlockBytes = 320;  // 4 nibble lines, then the high-bit line
+  static constexpr std::size_t kFifth = 256;       // in a 32-block
 };
-// Two units share one line of f16 d [2 units][16 rows] behind them; a last odd unit has the line to itself.
+// Two units follow one line of f16 d [2 units][16 rows]; a last odd unit has a line to itself.
 struct Q6_KLanes {
-  static constexpr int kBlocks = 8;
   static constexpr std::size_t kBytes = 3328;
-  static constexpr std::size_t kTwoBits = 2048;  // 16 two-bit lines, two a 32-block
-  static constexpr std::size_t kScales = 3072;   // i8 [16 groups of 16 k][16 rows]
   static constexpr std::size_t kPairBytes = 2 * kBytes + kLine;
+  // Two 32-blocks: i8 scales [4 groups of 16 k][16 rows], then twice 4 nibble and 2 two-bit lines.
+  static constexpr std::size_t kTwoBlocksBytes = 832;
+  static constexpr std::size_t kBlockBytes = 384;
+  static constexpr std::size_t kTwoBits = 256;  // in a 32-block
 };
 
 // 32 activations of one token: what every kernel reads for one 32-block. Zero-point starts are bits of

@@ -73,8 +73,7 @@ struct Q4_0 {
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_8);
   static constexpr std::size_t kBytesA32Block = Q4_0Lanes::kBytes / 2;
 
-  static void write(const u8* row_block, std::int64_t /*n_blocks*/, std::size_t block, std::size_t half,
-                    u8* p, std::size_t step) {
+  static void write(const u8* row_block, std::size_t block, std::size_t half, u8* p, std::size_t step) {
     const u8* unit = row_block + block / 2 * Q4_0Lanes::kBytes;
     const u8* lines = unit + block % 2 * 4 * kLine;
     if (half == 0) {
@@ -92,8 +91,7 @@ struct Q8_0 {
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_0);
   static constexpr std::size_t kBytesA32Block = Q8_0Lanes::kBytes / 2;
 
-  static void write(const u8* row_block, std::int64_t /*n_blocks*/, std::size_t block, std::size_t half,
-                    u8* p, std::size_t step) {
+  static void write(const u8* row_block, std::size_t block, std::size_t half, u8* p, std::size_t step) {
     const u8* unit = row_block + block / 2 * Q8_0Lanes::kBytes;
     const u8* lines = unit + block % 2 * 8 * kLine;
     if (half == 0) {
@@ -124,19 +122,18 @@ struct Q45_K {
     return _mm256_cvtepi32_ps(_mm256_or_si256(low_bits, high_bits));
   }
 
-  static void write(const u8* row_block, std::int64_t /*n_blocks*/, std::size_t block, std::size_t half,
-                    u8* p, std::size_t step) {
+  static void write(const u8* row_block, std::size_t block, std::size_t half, u8* p, std::size_t step) {
     const u8* unit = row_block + block / 8 * kUnit;
     const std::size_t j = block % 8;
-    const u8* lines = unit + 4 * j * kLine;
+    const u8* lines =
+        unit + Q4_KLanes::kLines + j * (kFive ? Q5_KLanes::kBlockBytes : Q4_KLanes::kBlockBytes);
     if (half == 0) {
-      for (std::size_t z = 0; z < 4; ++z) fetch(lines + z * kLine);
-      if (j < 4) fetch(unit + Q4_KLanes::kScaleLow + j * kLine);
-      if (kFive) fetch(unit + Q5_KLanes::kFifth + j * kLine);
+      for (std::size_t z = 0; z < (kFive ? 5 : 4); ++z) fetch(lines + z * kLine);
+      if (j < 4) fetch(unit + j * kLine);
     }
     lines += half * kHalf;
     if constexpr (kFive) {
-      const __m256i x = load(unit + Q5_KLanes::kFifth + j * kLine + half * kHalf);
+      const __m256i x = load(lines + Q5_KLanes::kFifth);
       const __m256i mask = _mm256_set1_epi8(16);
       const __m256i fifth[8] = {bits<4>(x, mask), bits<3>(x, mask),  bits<2>(x, mask),  bits<1>(x, mask),
                                 bits<0>(x, mask), bits<-1>(x, mask), bits<-2>(x, mask), bits<-3>(x, mask)};
@@ -167,25 +164,22 @@ struct Q6_K {
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_32);
   static constexpr std::size_t kBytesA32Block = Q6_KLanes::kPairBytes / 16;
 
-  static void write(const u8* row_block, std::int64_t n_blocks, std::size_t block, std::size_t half, u8* p,
-                    std::size_t step) {
+  static void write(const u8* row_block, std::size_t block, std::size_t half, u8* p, std::size_t step) {
     const std::size_t unit_index = block / 8;
     const std::size_t j = block % 8;
     const u8* pair = row_block + unit_index / 2 * Q6_KLanes::kPairBytes;
-    const u8* unit = pair + unit_index % 2 * Q6_KLanes::kBytes;
-    const bool alone = unit_index % 2 == 0 && unit_index + 1 == static_cast<std::size_t>(n_blocks) / 8;
-    const u8* d_line = pair + (alone ? 1 : 2) * Q6_KLanes::kBytes;
-    const __m256 d = halves(d_line + 32 * (unit_index % 2) + 16 * half);
+    const u8* two_blocks =
+        pair + kLine + unit_index % 2 * Q6_KLanes::kBytes + j / 2 * Q6_KLanes::kTwoBlocksBytes;
+    const u8* block_lines = two_blocks + kLine + j % 2 * Q6_KLanes::kBlockBytes;
+    const __m256 d = halves(pair + 32 * (unit_index % 2) + 16 * half);
     if (half == 0) {
-      for (std::size_t z = 0; z < 4; ++z) fetch(unit + (4 * j + z) * kLine);
-      for (std::size_t z = 0; z < 2; ++z) fetch(unit + Q6_KLanes::kTwoBits + (2 * j + z) * kLine);
-      if (j % 2 == 0) fetch(unit + Q6_KLanes::kScales + j / 2 * kLine);
-      if (j == 0) fetch(d_line);
+      for (std::size_t z = 0; z < 6; ++z) fetch(block_lines + z * kLine);
+      if (j % 2 == 0) fetch(two_blocks);
     }
     const __m256i mask = _mm256_set1_epi8(0x30);
     for (std::size_t group = 0; group < 2; ++group) {
-      const u8* lines = unit + (4 * j + 2 * group) * kLine + half * kHalf;
-      const __m256i x = load(unit + Q6_KLanes::kTwoBits + (2 * j + group) * kLine + half * kHalf);
+      const u8* lines = block_lines + 2 * group * kLine + half * kHalf;
+      const __m256i x = load(block_lines + Q6_KLanes::kTwoBits + group * kLine + half * kHalf);
       __m256i even, odd;
       split_nibbles(load(lines), even, odd);
       store(p, _mm256_or_si256(even, bits<4>(x, mask)));
@@ -193,7 +187,7 @@ struct Q6_K {
       split_nibbles(load(lines + kLine), even, odd);
       store(p + 2 * step, _mm256_or_si256(even, bits<0>(x, mask)));
       store(p + 3 * step, _mm256_or_si256(odd, bits<-2>(x, mask)));
-      const u8* scales = unit + Q6_KLanes::kScales + 16 * (2 * j + group) + 8 * half;
+      const u8* scales = two_blocks + 16 * (2 * (j % 2) + group) + 8 * half;
       const __m256i wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(scales)));
       p = write_scale(p + 4 * step, step, _mm256_mul_ps(d, _mm256_cvtepi32_ps(wide)));
     }
@@ -290,14 +284,14 @@ struct Panels {
   static constexpr std::int64_t kCols = 3;
   static constexpr std::size_t kBytesA32Block = Type::kBytesA32Block;
 
-  static void unpack(const std::byte* row_block, std::int64_t n_blocks, std::int64_t first, std::int64_t n,
-                     std::byte* panel, int /*r*/, int /*n_row_blocks*/) {
+  static void unpack(const std::byte* row_block, std::int64_t first, std::int64_t n, std::byte* panel,
+                     int /*r*/, int /*n_row_blocks*/) {
     constexpr std::size_t kBlockLines = 8 + 2 * Type::kGroups + (Type::kMins ? 1 : 0);
     u8* p = reinterpret_cast<u8*>(panel);
     for (std::int64_t i = 0; i < n; ++i, p += kBlockLines * kLine) {
       for (std::size_t half = 0; half < 2; ++half) {
-        Type::write(reinterpret_cast<const u8*>(row_block), n_blocks, static_cast<std::size_t>(first + i),
-                    half, p + half * kHalf, kLine);
+        Type::write(reinterpret_cast<const u8*>(row_block), static_cast<std::size_t>(first + i), half,
+                    p + half * kHalf, kLine);
       }
     }
   }

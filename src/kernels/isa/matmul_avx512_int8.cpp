@@ -19,15 +19,6 @@ constexpr std::size_t kFar = 6 * kNear;
 EXA_INLINE __m512i load_line(const u8* p) {
   return _mm512_load_si512(p);
 }
-EXA_INLINE void fetch(const u8* p) {
-  __builtin_prefetch(p + kNear, 0, 3);
-  __builtin_prefetch(p + kFar, 0, 2);
-}
-template <bool kFetch>
-EXA_INLINE __m512i stream_line(const u8* p) {
-  if constexpr (kFetch) fetch(p);
-  return load_line(p);
-}
 EXA_INLINE __m512 halves(const u8* p) {
   return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(p)));
 }
@@ -65,7 +56,6 @@ EXA_INLINE void split_nibbles(__m512i x, __m512i& even, __m512i& odd) {
 // A reader walks one row block: at each 32-block lines(z) gives u8 lines 2z and 2z + 1, scale(group) the
 // scale of a group of k, min() the minimum; next() goes on. kStart is the field of the first group's
 // accumulator start.
-template <bool kFetch>
 struct ReaderQ4_0 {
   static constexpr int kGroups = 1;
   static constexpr bool kMins = false;
@@ -74,18 +64,13 @@ struct ReaderQ4_0 {
   const u8* unit;
   std::size_t odd_block;
 
-  EXA_INLINE ReaderQ4_0(const u8* row_block, std::int64_t /*n_blocks*/, std::int64_t block)
+  EXA_INLINE ReaderQ4_0(const u8* row_block, std::int64_t block)
       : unit(row_block + static_cast<std::size_t>(block / 2) * Q4_0Lanes::kBytes),
         odd_block(static_cast<std::size_t>(block % 2)) {}
   EXA_INLINE void lines(int z, __m512i& even, __m512i& odd) const {
-    split_nibbles(stream_line<kFetch>(unit + (odd_block * 4 + static_cast<unsigned>(z)) * kLine), even, odd);
+    split_nibbles(load_line(unit + (odd_block * 4 + static_cast<unsigned>(z)) * kLine), even, odd);
   }
-  EXA_INLINE __m512 scale(int /*group*/) const {
-    if constexpr (kFetch) {
-      if (odd_block == 0) fetch(unit + Q4_0Lanes::kScales);
-    }
-    return halves(unit + Q4_0Lanes::kScales + 32 * odd_block);
-  }
+  EXA_INLINE __m512 scale(int /*group*/) const { return halves(unit + Q4_0Lanes::kScales + 32 * odd_block); }
   EXA_INLINE __m512 min() const { return _mm512_setzero_ps(); }
   EXA_INLINE void next() {
     unit += odd_block * Q4_0Lanes::kBytes;
@@ -93,7 +78,6 @@ struct ReaderQ4_0 {
   }
 };
 
-template <bool kFetch>
 struct ReaderQ8_0 {
   static constexpr int kGroups = 1;
   static constexpr bool kMins = false;
@@ -102,20 +86,15 @@ struct ReaderQ8_0 {
   const u8* unit;
   std::size_t odd_block;
 
-  EXA_INLINE ReaderQ8_0(const u8* row_block, std::int64_t /*n_blocks*/, std::int64_t block)
+  EXA_INLINE ReaderQ8_0(const u8* row_block, std::int64_t block)
       : unit(row_block + static_cast<std::size_t>(block / 2) * Q8_0Lanes::kBytes),
         odd_block(static_cast<std::size_t>(block % 2)) {}
   EXA_INLINE void lines(int z, __m512i& even, __m512i& odd) const {
     const u8* p = unit + (odd_block * 8 + 2 * static_cast<unsigned>(z)) * kLine;
-    even = stream_line<kFetch>(p);
-    odd = stream_line<kFetch>(p + kLine);
+    even = load_line(p);
+    odd = load_line(p + kLine);
   }
-  EXA_INLINE __m512 scale(int /*group*/) const {
-    if constexpr (kFetch) {
-      if (odd_block == 0) fetch(unit + Q8_0Lanes::kScales);
-    }
-    return halves(unit + Q8_0Lanes::kScales + 32 * odd_block);
-  }
+  EXA_INLINE __m512 scale(int /*group*/) const { return halves(unit + Q8_0Lanes::kScales + 32 * odd_block); }
   EXA_INLINE __m512 min() const { return _mm512_setzero_ps(); }
   EXA_INLINE void next() {
     unit += odd_block * Q8_0Lanes::kBytes;
@@ -123,40 +102,42 @@ struct ReaderQ8_0 {
   }
 };
 
-template <bool kFetch, bool kFive>
+template <bool kFive>
 struct ReaderQ45_K {
   static constexpr int kGroups = 1;
   static constexpr bool kMins = true;
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_0);
   static constexpr std::size_t kUnit = kFive ? Q5_KLanes::kBytes : Q4_KLanes::kBytes;
   static constexpr std::size_t kBytesA32Block = kUnit / 8;
+  static constexpr std::size_t kBlockBytes = kFive ? Q5_KLanes::kBlockBytes : Q4_KLanes::kBlockBytes;
   const u8* unit;
+  const u8* block_lines;
   int j = 0;
   // The scale lines, shifted so that 32-block j's fields stand lowest (the high bits at bit 4).
   __m512i scale_low, min_low, scale_high, min_high, fifth;
   __m512 d, minus_dmin;
 
-  EXA_INLINE ReaderQ45_K(const u8* row_block, std::int64_t /*n_blocks*/, std::int64_t block)
+  EXA_INLINE ReaderQ45_K(const u8* row_block, std::int64_t block)
       : unit(row_block + static_cast<std::size_t>(block / 8) * kUnit) {
     begin_unit();
   }
   EXA_INLINE void begin_unit() {
-    scale_low = stream_line<kFetch>(unit + Q4_KLanes::kScaleLow);
-    min_low = stream_line<kFetch>(unit + Q4_KLanes::kMinLow);
-    const __m512i high = stream_line<kFetch>(unit + Q4_KLanes::kHigh);
+    block_lines = unit + Q4_KLanes::kLines;
+    scale_low = load_line(unit + Q4_KLanes::kScaleLow);
+    min_low = load_line(unit + Q4_KLanes::kMinLow);
+    const __m512i high = load_line(unit + Q4_KLanes::kHigh);
     scale_high = _mm512_slli_epi32(high, 4);
     min_high = _mm512_srli_epi32(high, 12);
-    if constexpr (kFetch) fetch(unit + Q4_KLanes::kScales);
     d = halves(unit + Q4_KLanes::kScales);
     minus_dmin = _mm512_sub_ps(_mm512_setzero_ps(), halves(unit + Q4_KLanes::kScales + 32));
-    if constexpr (kFive) fifth = stream_line<kFetch>(unit + Q5_KLanes::kFifth);
+    if constexpr (kFive) fifth = load_line(block_lines + Q5_KLanes::kFifth);
   }
   EXA_INLINE static __m512 field(__m512i low, __m512i high) {
     const __m512i bits = _mm512_and_si512(high, _mm512_set1_epi32(0x30));
     return _mm512_cvtepi32_ps(_mm512_ternarylogic_epi32(bits, low, _mm512_set1_epi32(15), 0xf8));
   }
   EXA_INLINE void lines(int z, __m512i& even, __m512i& odd) const {
-    split_nibbles(stream_line<kFetch>(unit + static_cast<unsigned>(4 * j + z) * kLine), even, odd);
+    split_nibbles(load_line(block_lines + static_cast<unsigned>(z) * kLine), even, odd);
     if constexpr (kFive) {
       const __m512i bit = _mm512_set1_epi8(16);
       const int b = 2 * z;
@@ -182,40 +163,30 @@ struct ReaderQ45_K {
     min_low = _mm512_srli_epi32(min_low, 4);
     scale_high = _mm512_srli_epi32(scale_high, 2);
     min_high = _mm512_srli_epi32(min_high, 2);
-    if constexpr (kFive)
-      fifth = stream_line<kFetch>(unit + Q5_KLanes::kFifth + static_cast<unsigned>(j) * kLine);
+    block_lines += kBlockBytes;
+    if constexpr (kFive) fifth = load_line(block_lines + Q5_KLanes::kFifth);
   }
 };
 
-template <bool kFetch>
 struct ReaderQ6_K {
   static constexpr int kGroups = 2;
   static constexpr bool kMins = false;
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_32);
   static constexpr std::size_t kBytesA32Block = Q6_KLanes::kPairBytes / 16;
-  const u8* unit;
-  std::int64_t units_left;  // this one included
-  std::size_t odd_unit;
-  int j = 0;
+  const u8* two_blocks;
+  std::size_t j;  // 32-block of the pair of units
   __m512 d;
 
-  EXA_INLINE ReaderQ6_K(const u8* row_block, std::int64_t n_blocks, std::int64_t block)
-      : unit(row_block + static_cast<std::size_t>(block / 16) * Q6_KLanes::kPairBytes +
-             static_cast<std::size_t>(block / 8 % 2) * Q6_KLanes::kBytes),
-        units_left(n_blocks / 8 - block / 8),
-        odd_unit(static_cast<std::size_t>(block / 8 % 2)) {
-    begin_unit();
+  EXA_INLINE ReaderQ6_K(const u8* row_block, std::int64_t block)
+      : two_blocks(row_block + static_cast<std::size_t>(block / 16) * Q6_KLanes::kPairBytes + kLine +
+                   static_cast<std::size_t>(block % 16 / 2) * Q6_KLanes::kTwoBlocksBytes),
+        j(static_cast<std::size_t>(block % 16)) {
+    d = halves(row_block + static_cast<std::size_t>(block / 16) * Q6_KLanes::kPairBytes + 32 * (j / 8));
   }
-  EXA_INLINE void begin_unit() {
-    const u8* line =
-        odd_unit != 0 || units_left == 1 ? unit + Q6_KLanes::kBytes : unit + 2 * Q6_KLanes::kBytes;
-    if constexpr (kFetch) fetch(line);
-    d = halves(line + 32 * odd_unit);
-  }
+  EXA_INLINE const u8* nibble_lines() const { return two_blocks + kLine + j % 2 * Q6_KLanes::kBlockBytes; }
   EXA_INLINE void lines(int z, __m512i& even, __m512i& odd) const {
-    split_nibbles(stream_line<kFetch>(unit + static_cast<unsigned>(4 * j + z) * kLine), even, odd);
-    const u8* p = unit + Q6_KLanes::kTwoBits + static_cast<unsigned>(2 * j + z / 2) * kLine;
-    const __m512i x = z % 2 == 0 ? stream_line<kFetch>(p) : load_line(p);
+    split_nibbles(load_line(nibble_lines() + static_cast<unsigned>(z) * kLine), even, odd);
+    const __m512i x = load_line(nibble_lines() + Q6_KLanes::kTwoBits + static_cast<unsigned>(z / 2) * kLine);
     const __m512i mask = _mm512_set1_epi8(0x30);
     const __m512i e = z % 2 == 0 ? _mm512_slli_epi16(x, 4) : x;
     const __m512i o = z % 2 == 0 ? _mm512_slli_epi16(x, 2) : _mm512_srli_epi16(x, 2);
@@ -223,20 +194,22 @@ struct ReaderQ6_K {
     odd = _mm512_ternarylogic_epi32(odd, o, mask, 0xf8);
   }
   EXA_INLINE __m512 scale(int group) const {
-    const u8* p = unit + Q6_KLanes::kScales + static_cast<unsigned>(16 * (2 * j + group));
-    if constexpr (kFetch) {
-      if (group == 0 && j % 2 == 0) fetch(p);
-    }
+    const u8* p = two_blocks + 32 * (j % 2) + static_cast<unsigned>(16 * group);
     const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(p));
     return _mm512_mul_ps(d, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)));
   }
   EXA_INLINE __m512 min() const { return _mm512_setzero_ps(); }
   EXA_INLINE void next() {
-    if (++j < 8) return;
-    j = 0;
-    unit += Q6_KLanes::kBytes + odd_unit * kLine;
-    odd_unit ^= 1;
-    if (--units_left > 0) begin_unit();
+    ++j;
+    if (j % 2 == 0) two_blocks += Q6_KLanes::kTwoBlocksBytes;
+    if (j % 8 != 0) return;
+    if (j == 16) {
+      j = 0;
+      two_blocks += kLine;
+      d = halves(two_blocks - kLine);
+    } else {
+      d = halves(two_blocks - Q6_KLanes::kBytes - kLine + 32);
+    }
   }
 };
 
@@ -245,12 +218,19 @@ template <class Reader, int M>
 [[gnu::noinline]] void multiply_row_block(const u8* row_block, std::int64_t n_blocks, const u8* activations,
                                           std::size_t stride, float* y, std::int64_t y_stride,
                                           __mmask16 rows) {
-  Reader reader(row_block, n_blocks, 0);
+  Reader reader(row_block, 0);
   __m512 acc[M];
   for (int m = 0; m < M; ++m) acc[m] = _mm512_setzero_ps();
   const u8* a[M];
   EXA_UNROLL for (int m = 0; m < M; ++m) a[m] = opaque(activations + static_cast<std::size_t>(m) * stride);
-  for (std::int64_t block = 0; block < n_blocks; ++block) {
+  const u8* ahead = row_block;
+  for (std::int64_t block = 0; block < n_blocks; ++block, ahead += Reader::kBytesA32Block) {
+    if (kFar != 0) {
+      EXA_UNROLL for (std::size_t i = 0; i < Reader::kBytesA32Block; i += kLine) {
+        if (kNear != 0) __builtin_prefetch(ahead + kNear + i, 0, 3);
+        __builtin_prefetch(ahead + kFar + i, 0, 2);
+      }
+    }
     constexpr int kLinePairs = 4 / Reader::kGroups;
     EXA_UNROLL for (int group = 0; group < Reader::kGroups; ++group) {
       // Two chains: the sums of even and odd lines.
@@ -365,9 +345,9 @@ struct Panels {
   static constexpr std::int64_t kCols = 7;
   static constexpr std::size_t kBytesA32Block = Reader::kBytesA32Block;
 
-  static void unpack(const std::byte* row_block, std::int64_t n_blocks, std::int64_t first, std::int64_t n,
-                     std::byte* panel, int r, int n_row_blocks) {
-    Reader reader(reinterpret_cast<const u8*>(row_block), n_blocks, first);
+  static void unpack(const std::byte* row_block, std::int64_t first, std::int64_t n, std::byte* panel, int r,
+                     int n_row_blocks) {
+    Reader reader(reinterpret_cast<const u8*>(row_block), first);
     const std::size_t step = static_cast<unsigned>(n_row_blocks) * kLine;
     u8* p = reinterpret_cast<u8*>(panel) + static_cast<unsigned>(r) * kLine;
     for (std::int64_t i = 0; i < n; ++i) {
@@ -410,20 +390,20 @@ struct Panels {
 constexpr std::int64_t kDirectTokens = 16;
 constexpr std::int64_t kPassTokens = 8;
 
-template <template <bool> class Reader>
+template <class Reader>
 void multiply(const Matrix& w, std::int64_t first_block, std::int64_t last_block,
               const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
               std::int64_t y_stride, std::byte* scratch) {
   if (n_tokens > kDirectTokens) {
-    multiply_int8_panels<Panels<Reader<false>>>(w, first_block, last_block, activations, stride, n_tokens, y,
-                                                y_stride, scratch);
+    multiply_int8_panels<Panels<Reader>>(w, first_block, last_block, activations, stride, n_tokens, y,
+                                         y_stride, scratch);
     return;
   }
   using Function = void (*)(const u8*, std::int64_t, const u8*, std::size_t, float*, std::int64_t, __mmask16);
-  using R = Reader<true>;
   static constexpr Function kFunctions[kPassTokens] = {
-      multiply_row_block<R, 1>, multiply_row_block<R, 2>, multiply_row_block<R, 3>, multiply_row_block<R, 4>,
-      multiply_row_block<R, 5>, multiply_row_block<R, 6>, multiply_row_block<R, 7>, multiply_row_block<R, 8>};
+      multiply_row_block<Reader, 1>, multiply_row_block<Reader, 2>, multiply_row_block<Reader, 3>,
+      multiply_row_block<Reader, 4>, multiply_row_block<Reader, 5>, multiply_row_block<Reader, 6>,
+      multiply_row_block<Reader, 7>, multiply_row_block<Reader, 8>};
   const u8* packed = reinterpret_cast<const u8*>(packed_bytes(w));
   const ColumnBlocks passes(n_tokens, kPassTokens);
   for (std::int64_t b = first_block; b < last_block; ++b) {
@@ -440,10 +420,8 @@ void multiply(const Matrix& w, std::int64_t first_block, std::int64_t last_block
   }
 }
 
-template <bool kFetch>
-using ReaderQ4_K = ReaderQ45_K<kFetch, false>;
-template <bool kFetch>
-using ReaderQ5_K = ReaderQ45_K<kFetch, true>;
+using ReaderQ4_K = ReaderQ45_K<false>;
+using ReaderQ5_K = ReaderQ45_K<true>;
 
 }  // namespace
 

@@ -77,8 +77,7 @@ void multiply_int8_panels(const Matrix& w, std::int64_t first_block, std::int64_
       for (std::int64_t k0 = 0; k0 < n_blocks; k0 += kChunkBlocks) {
         const std::int64_t n = n_blocks - k0 < kChunkBlocks ? n_blocks - k0 : kChunkBlocks;
         for (int r = 0; r < rows; ++r) {
-          K::unpack(packed + static_cast<std::size_t>(b + r) * w.row_block_bytes, n_blocks, k0, n, panel, r,
-                    rows);
+          K::unpack(packed + static_cast<std::size_t>(b + r) * w.row_block_bytes, k0, n, panel, r, rows);
         }
         const bool last = k0 + n == n_blocks;
         const std::byte* next = last ? packed + static_cast<std::size_t>(b + rows) * w.row_block_bytes

@@ -51,7 +51,7 @@ void quantized(const Matrix& w, std::int64_t b, int n_rows, const std::byte* act
   for (int row = 0; row < n_rows; ++row) {
     float acc[kTokens] = {};
     for (std::int64_t kb = 0; kb < w.n_cols / 32; ++kb) {
-      const LaneBlock weights = lane_block(w.type, w.n_cols, row_block, row, kb);
+      const LaneBlock weights = lane_block(w.type, row_block, row, kb);
       for (std::int64_t t = 0; t < n_tokens; ++t) {
         const auto& a =
             reinterpret_cast<const ActivationBlock*>(activations + static_cast<std::size_t>(t) * stride)[kb];

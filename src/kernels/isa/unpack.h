@@ -19,8 +19,7 @@ struct LaneBlock {
 };
 
 // 32-block `block` of lane `row` of a packed row block (types Q4_0, Q8_0, Q4_K, Q5_K, Q6_K).
-LaneBlock lane_block(DType type, std::int64_t n_cols, const std::byte* row_block, int row,
-                     std::int64_t block);
+LaneBlock lane_block(DType type, const std::byte* row_block, int row, std::int64_t block);
 // Weight k of lane `row` (types F32, F16, BF16).
 float lane_value(DType type, const std::byte* row_block, int row, std::int64_t k);
 
