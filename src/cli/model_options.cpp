@@ -31,8 +31,13 @@ void parse_logit_bias(const std::string& text, std::map<std::int32_t, double>& b
   bias[id] = value;
 }
 
-double gib(std::int64_t n_bytes) {
-  return static_cast<double>(n_bytes) / static_cast<double>(std::int64_t{1} << 30);
+std::string readable_bytes(std::int64_t n_bytes) {
+  const double mib = static_cast<double>(n_bytes) / (1 << 20);
+  return mib < 1024 ? fmt::format("{:.1f} MiB", mib) : fmt::format("{:.2f} GiB", mib / 1024);
+}
+
+Think to_think(const std::string& word) {
+  return word == "on" ? Think::kOn : word == "off" ? Think::kOff : Think::kAuto;
 }
 
 }  // namespace
@@ -51,9 +56,8 @@ void add_answer_flags(CLI::App& command, AnswerFlags& flags) {
   command.add_option("--system", flags.system, "System prompt");
   command
       .add_option("--think", flags.think, "Think before answering: on, off or auto (as the model card says)")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Think>{{"on", Think::kOn}, {"off", Think::kOff}, {"auto", Think::kAuto}},
-          CLI::ignore_case));
+      ->check(CLI::IsMember({"on", "off", "auto"}))
+      ->capture_default_str();
   command
       .add_option("-n,--max-tokens", flags.max_tokens,
                   "Most tokens to generate (default: to the end of the context)")
@@ -94,20 +98,21 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
   if (cancel.cancelled()) throw Error(ErrorKind::kInterrupted, "interrupted while loading");
   const ModelInfo& info = engine->info();
   if (flags.verbose) {
-    write_note(fmt::format(
-        "model     {}, {}, weights {:.2f} GiB\n"
-        "context   {} of at most {} tokens, cache {:.2f} GiB when full\n"
-        "machine   {} threads, {}\n"
-        "thinking  {} by default\n",
-        info.name, info.architecture, gib(info.weight_bytes), info.context_tokens, info.max_context_tokens,
-        gib(info.kv_bytes_at_context), info.n_threads, info.isa, info.thinks_by_default ? "on" : "off"));
+    write_note(
+        fmt::format("model     {}, {}, weights {}\n"
+                    "context   {} of at most {} tokens, cache {} when full\n"
+                    "machine   {} threads, {}\n"
+                    "thinking  {} by default\n",
+                    info.name, info.architecture, readable_bytes(info.weight_bytes), info.context_tokens,
+                    info.max_context_tokens, readable_bytes(info.kv_bytes_at_context), info.n_threads,
+                    info.isa, info.thinks_by_default ? "on" : "off"));
   }
   return engine;
 }
 
 GenerateRequest make_request(const AnswerFlags& flags) {
   GenerateRequest request;
-  request.think = flags.think;
+  request.think = to_think(flags.think);
   if (flags.max_tokens > 0) request.max_tokens = flags.max_tokens;
   request.sampling = flags.sampling;
   for (const std::string& text : flags.logit_bias) parse_logit_bias(text, request.sampling.logit_bias);

@@ -22,7 +22,7 @@ struct ModelFlags {
 
 struct AnswerFlags {
   std::string system;
-  Think think = Think::kAuto;
+  std::string think = "auto";   // on, off, auto
   std::int64_t max_tokens = 0;  // 0: to the end of the context
   SamplingOptions sampling;
   std::vector<std::string> logit_bias;  // "ID=V"

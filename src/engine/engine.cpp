@@ -237,6 +237,8 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
     const TokenId last = sequence.last();
     logits = cache_.append(decoder_, {&last, 1}, true);
   }
+  // Keys and values that are no numbers must not meet the next request.
+  if (reason == FinishReason::kError) cache_.clear();
   sequence.flush();
   emit_text();
   pool_.park();

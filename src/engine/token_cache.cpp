@@ -24,10 +24,14 @@ std::span<const float> TokenCache::append(Decoder& decoder, std::span<const Toke
     return logits;
   } catch (...) {
     // A step that stopped half way may have overwritten rows of the rings.
-    kv_.truncate(0);
-    ids_.clear();
+    clear();
     throw;
   }
+}
+
+void TokenCache::clear() {
+  kv_.truncate(0);
+  ids_.clear();
 }
 
 }  // namespace exa

@@ -27,6 +27,9 @@ class TokenCache {
   // empty afterwards.
   std::span<const float> append(Decoder& decoder, std::span<const TokenId> ids, bool wants_logits);
 
+  // Forgets everything.
+  void clear();
+
   std::int64_t length() const { return static_cast<std::int64_t>(ids_.size()); }
 
  private:

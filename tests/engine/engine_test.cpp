@@ -339,6 +339,7 @@ TEST(Engine, LogitsThatAreNotNumbersEndTheAnswerWithAnError) {
     const Answer answer = engine->generate(question("Hello", 5, temperature), {});
     EXPECT_EQ(answer.reason, FinishReason::kError);
     EXPECT_EQ(answer.usage.completion_tokens, 0);
+    EXPECT_EQ(answer.usage.cached_tokens, 0);
   }
   std::filesystem::remove_all(folder);
 }
