@@ -87,6 +87,13 @@ std::string read_text_file(const std::filesystem::path& path, std::uint64_t max_
 }
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  // A file without a name leaves nothing however the process ends; not every file system has them, and
+  // without /proc they cannot be given one.
+  const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
+  if (::access("/proc/self/fd", X_OK) == 0) {
+    fd_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+  }
+  if (fd_ >= 0) return;
   std::string name = (path_.parent_path() / ("." + path_.filename().string() + ".XXXXXX")).string();
   fd_ = ::mkostemp(name.data(), O_CLOEXEC);
   if (fd_ < 0) throw io_error(path_, "cannot create a temporary file beside it");
@@ -97,10 +104,22 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
 }
 
 AtomicFile::~AtomicFile() {
-  if (fd_ >= 0) {
-    ::close(fd_);
-    ::unlink(temporary_.c_str());
+  if (fd_ >= 0) ::close(fd_);
+  if (fd_ >= 0 && !temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::name_temporary() {
+  const std::string self = "/proc/self/fd/" + std::to_string(fd_);
+  const std::string stem = "." + path_.filename().string() + "." + std::to_string(::getpid()) + ".";
+  for (int i = 0; i < 100; ++i) {
+    const std::filesystem::path name = path_.parent_path() / (stem + std::to_string(i));
+    if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      temporary_ = name;
+      return;
+    }
+    if (errno != EEXIST) break;
   }
+  throw io_error(path_, "cannot name the temporary file beside it");
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {
@@ -130,6 +149,7 @@ void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes
 
 void AtomicFile::commit() {
   if (::fsync(fd_) != 0) throw io_error(path_, "cannot flush to disk");
+  if (temporary_.empty()) name_temporary();
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw io_error(path_, "cannot rename into place");
   ::close(std::exchange(fd_, -1));
   const std::filesystem::path folder =

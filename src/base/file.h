@@ -42,8 +42,9 @@ class FileReader {
 // The whole file. Errors: as FileReader; kBadInput where it is larger than max_bytes.
 std::string read_text_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
-// A new file under its final name only after commit(): written to a temporary name in the same folder,
-// fsynced, renamed, folder fsynced. Destroyed without commit(), it leaves nothing.
+// A new file under its final name only after commit(): written in the same folder without a name (under a
+// temporary one where the file system wants names), fsynced, renamed, folder fsynced. Without commit() it
+// leaves nothing.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);
@@ -59,8 +60,10 @@ class AtomicFile {
   void commit();
 
  private:
+  void name_temporary();
+
   std::filesystem::path path_;
-  std::filesystem::path temporary_;
+  std::filesystem::path temporary_;  // empty while the file has no name
   int fd_ = -1;
 };
 
