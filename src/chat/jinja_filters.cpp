@@ -260,6 +260,12 @@ Value round(Engine&, const Value& subject, const Args& args) {
   return Value((method == "ceil" ? std::ceil(scaled) : std::floor(scaled)) / unit);
 }
 
+std::string spaces(std::int64_t width) {
+  constexpr std::int64_t kWidest = 10'000;
+  if (width > kWidest) fail_limit("indented by more than " + std::to_string(kWidest));
+  return std::string(static_cast<std::size_t>(std::max<std::int64_t>(width, 0)), ' ');
+}
+
 Value indent(Engine& engine, const Value& subject, const Args& args) {
   const BoundArgs bound(args, "do_indent", {"width", "first", "blank"});
   if (subject.is_undefined()) fail(subject.undefined()->message());
@@ -269,9 +275,7 @@ Value indent(Engine& engine, const Value& subject, const Args& args) {
   if (bound.get(0) && bound.get(0)->text()) {
     unit = *bound.get(0);
   } else {
-    const std::int64_t width = std::clamp<std::int64_t>(bound.integer(0).value_or(4), 0, 10'000);
-    unit = Value(
-        make_text(&engine.budget, std::string(static_cast<std::size_t>(width), ' '), TextOrigin::kTemplate));
+    unit = Value(make_text(&engine.budget, spaces(bound.integer(0).value_or(4)), TextOrigin::kTemplate));
   }
   const bool first = bound.flag(1, false);
   const bool blank = bound.flag(2, false);
@@ -290,6 +294,10 @@ Value indent(Engine& engine, const Value& subject, const Args& args) {
 
 Value truncate(Engine& engine, const Value& subject, const Args& args) {
   const BoundArgs bound(args, "do_truncate", {"length", "killwords", "end", "leeway"});
+  if (!subject.text()) {
+    exa::jinja::length(subject);
+    if (!subject.is_undefined()) throw Error(ErrorKind::kUnsupported, "truncate of a " + type_name(subject));
+  }
   const TextPtr text = to_text(engine, subject);
   const std::int64_t length = bound.integer(0).value_or(255);
   const Value end =
@@ -363,8 +371,7 @@ Value tojson(Engine& engine, const Value& subject, const Args& args) {
     if (const Text* text = bound.get(1)->text()) {
       style.indent = text->bytes();
     } else {
-      style.indent =
-          std::string(static_cast<std::size_t>(std::clamp<std::int64_t>(*bound.integer(1), 0, 1000)), ' ');
+      style.indent = spaces(*bound.integer(1));
     }
     style.item_separator = ",";
   }

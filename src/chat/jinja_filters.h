@@ -16,6 +16,7 @@ using FilterTable = std::unordered_map<std::string_view, Filter>;
 const FilterTable& text_filters();
 const FilterTable& sequence_filters();
 bool filter_exists(std::string_view name);
+bool test_exists(std::string_view name);
 [[noreturn]] void fail_missing_filter(const std::string& name);
 
 }  // namespace exa::jinja

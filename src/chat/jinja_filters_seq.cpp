@@ -279,6 +279,7 @@ Value select(Engine& engine, const Value& subject, const Args& args) {
   Args rest;
   if (args.positional.size() > used) {
     test = to_text(engine, args.positional[used++]);
+    if (!test_exists(test->bytes())) fail("No test named " + repr_string(test->bytes()) + ".");
     rest.positional.assign(args.positional.begin() + static_cast<std::ptrdiff_t>(used),
                            args.positional.end());
     rest.named = args.named;

@@ -290,7 +290,10 @@ TextPtr format_braces(Engine& engine, const Text& format, const Args& args) {
     }
     if (text[at] == '}') fail("Single '}' encountered in format string");
     const std::size_t close = text.find('}', at);
-    if (close == std::string::npos) fail("expected '}' before end of string");
+    if (close == std::string::npos) {
+      fail(at + 1 == text.size() ? "Single '{' encountered in format string"
+                                 : "expected '}' before end of string");
+    }
     std::string_view field = std::string_view(text).substr(at + 1, close - at - 1);
     if (field.find('{') != std::string_view::npos) fail_unsupported(field);
     plain = at = close + 1;
@@ -308,7 +311,7 @@ TextPtr format_braces(Engine& engine, const Text& format, const Args& args) {
         name.empty() ? std::optional<Int>(static_cast<Int>(next++)) : parse_int(name, 10);
     if (number) {
       if (*number < 0 || *number >= static_cast<Int>(args.positional.size())) {
-        fail("Replacement index " + int_string(*number) + " out of range for positional args tuple");
+        fail("tuple index out of range");
       }
       value = args.positional[static_cast<std::size_t>(*number)];
     } else {

@@ -51,6 +51,10 @@ std::vector<Dict::Entry> dict_entries(Engine& engine, const Args& args, std::str
       entries = source.dict()->entries();
     } else {
       for (const Value& pair : iterate(source, engine.budget)) {
+        if (!pair.seq() && !pair.dict() && !pair.text()) {
+          fail("cannot convert dictionary update sequence element #" + std::to_string(entries.size()) +
+               " to a sequence");
+        }
         std::vector<Value> parts = iterate(pair, engine.budget);
         if (parts.size() != 2) {
           fail("dictionary update sequence element #" + std::to_string(entries.size()) + " has length " +

@@ -120,7 +120,7 @@ class JsonWriter {
     for (std::size_t at = 0; at < text.size();) {
       const CodePoint point = code_point_at(text, at);
       const char32_t c = point.value;
-      const bool escape = c < 0x20 || c == '"' || c == '\\' || (style_.ascii && c > 0x7E && c != 0x7F);
+      const bool escape = c < 0x20 || c == '"' || c == '\\' || (style_.ascii && c > 0x7E);
       if (escape) {
         put(text.substr(plain, at - plain));
         plain = at + point.size;

@@ -110,6 +110,8 @@ Value power(const Value& a, const Value& b) {
     const double base = a.as_double();
     if (base == 0 && b.as_double() < 0) fail("0.0 cannot be raised to a negative power");
     const double result = std::pow(base, b.as_double());
+    if (std::isnan(result) && base < 0)
+      throw Error(ErrorKind::kUnsupported, "a complex number in a template");
     if (std::isinf(result) && !std::isinf(base) && !std::isinf(b.as_double())) {
       fail("(34, 'Numerical result out of range')");
     }

@@ -277,7 +277,12 @@ void Parser::signature(MacroDef& macro) {
   expect_operator("(");
   while (!at_operator(")")) {
     if (!macro.parameters.empty()) expect_operator(",");
-    macro.parameters.push_back(name_target().name);
+    const Token& name = token();
+    const NameId parameter = name_target().name;
+    if (std::find(macro.parameters.begin(), macro.parameters.end(), parameter) != macro.parameters.end()) {
+      fail_syntax("duplicate argument " + repr_string(name.text) + " in function definition", name.line);
+    }
+    macro.parameters.push_back(parameter);
     if (skip_operator("=")) {
       macro.defaults.push_back(expression());
     } else if (!macro.defaults.empty()) {
@@ -388,6 +393,7 @@ Target Parser::assign_target(bool with_namespace, std::string_view end_name) {
   bool comma = false;
   while (true) {
     if (at_tuple_end(end_name) && !targets.parts.empty()) break;
+    if (at_tuple_end(end_name)) fail_here("Expected an expression, got " + repr_string(described(token())));
     targets.parts.push_back(single_target(with_namespace));
     if (!skip_operator(",")) break;
     comma = true;

@@ -334,6 +334,11 @@ ExprPtr Parser::subscript(ExprPtr base) {
   }
   expect_operator("[");
   expr.items.push_back(std::move(base));
+  if (skip_operator("]")) {
+    expr.kind = ExprKind::kItem;
+    expr.items.push_back(make(start(ExprKind::kTuple)));
+    return make(std::move(expr));
+  }
   ExprPtr first = at_operator(":") ? nullptr : expression();
   if (!at_operator(":")) {
     expr.kind = ExprKind::kItem;
@@ -356,7 +361,7 @@ ExprPtr Parser::subscript(ExprPtr base) {
     const bool step = skip_operator(":");
     expr.items.push_back(!step || at_operator("]") ? nullptr : expression());
   }
-  expect_operator("]");
+  if (!skip_operator("]")) fail_expected(",");
   return make(std::move(expr));
 }
 

@@ -204,7 +204,7 @@ void append_repr(TextBuilder& out, const Value& value, std::size_t nesting) {
   if (const double* d = value.real()) return out.append(float_string(*d), kPrinted);
   if (value.is_undefined()) return out.append("Undefined", kPrinted);
   if (const Namespace* names = value.name_space()) {
-    out.append("<TemplateNamespace {", kPrinted);
+    out.append("<Namespace {", kPrinted);
     bool first = true;
     for (const auto& [name, attribute] : names->attributes()) {
       out.append((first ? "" : ", ") + repr_string(name) + ": ", kPrinted);

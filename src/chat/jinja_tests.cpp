@@ -195,6 +195,10 @@ void check_builtin(bool filter, const std::string& name, std::uint32_t line) {
   fail_syntax(std::string("No ") + (filter ? "filter" : "test") + " named " + repr_string(name) + ".", line);
 }
 
+bool test_exists(std::string_view name) {
+  return tests().count(name) != 0;
+}
+
 void fail_missing_filter(const std::string& name) {
   if (is_unsupported_filter(name)) fail_unsupported_filter(name, "");
   fail("No filter named " + repr_string(name) + " found.");

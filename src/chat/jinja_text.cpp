@@ -235,7 +235,7 @@ std::vector<ByteRange> split_spaces(std::string_view bytes, std::int64_t limit) 
   };
   for (skip(true); at < bytes.size(); skip(true)) {
     if (limit >= 0 && static_cast<std::int64_t>(parts.size()) == limit) {
-      parts.emplace_back(at, strip_range(bytes, {}, false, true).second);
+      parts.emplace_back(at, bytes.size());
       break;
     }
     const std::size_t begin = at;
@@ -270,7 +270,7 @@ std::vector<ByteRange> rsplit_spaces(std::string_view bytes, std::int64_t limit)
   };
   for (skip(true); end > 0; skip(true)) {
     if (limit >= 0 && static_cast<std::int64_t>(parts.size()) == limit) {
-      parts.emplace_back(strip_range(bytes, {}, true, false).first, end);
+      parts.emplace_back(0, end);
       break;
     }
     const std::size_t stop = end;

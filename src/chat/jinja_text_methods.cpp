@@ -157,9 +157,10 @@ Value affix(const Call& call) {
   const std::optional<ByteRange> range = window(call);
   const auto matches = [&](const Value& candidate) {
     if (!candidate.text()) {
-      const std::string tuple = wanted.seq() ? "tuple for " + call.name + " must only contain str, not "
-                                             : call.name + " first arg must be str or a tuple of str, not ";
-      fail(tuple + type_name(candidate));
+      const bool listed = wanted.seq() && wanted.seq()->kind() == SeqKind::kTuple;
+      const std::string expected = listed ? "tuple for " + call.name + " must only contain str, not "
+                                          : call.name + " first arg must be str or a tuple of str, not ";
+      fail(expected + type_name(candidate));
     }
     if (!range) return false;
     const std::string_view inside =

@@ -1,8 +1,7 @@
 #include "cli/template.h"
 
+#include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "chat/conversation.h"
 #include "chat/jinja.h"
 #include "cli/streams.h"
@@ -20,6 +20,8 @@ namespace exa {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kLargestTemplate = 4u << 20;
 
 struct TemplateOptions {
   std::filesystem::path model;
@@ -32,15 +34,8 @@ struct Source {
   Json special_tokens = Json::object();
 };
 
-std::string read_template(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file) throw Error(ErrorKind::kIo, "cannot read the file", path.string());
-  return text;
-}
-
 Source source_of(const TemplateOptions& options) {
-  if (!options.file.empty()) return {read_template(options.file), Json::object()};
+  if (!options.file.empty()) return {read_text_file(options.file, kLargestTemplate), Json::object()};
   const Checkpoint checkpoint = Checkpoint::open(options.model);
   std::optional<std::string> text = checkpoint.chat_template();
   if (!text) throw Error(ErrorKind::kBadInput, "the model has no chat template", options.model.string());
