@@ -11,6 +11,7 @@
 #include "cli/inspect.h"
 #include "cli/interrupt.h"
 #include "cli/logits.h"
+#include "cli/perplexity.h"
 #include "cli/run.h"
 #include "cli/split.h"
 #include "cli/streams.h"
@@ -54,6 +55,7 @@ int run_command_line(int argc, char** argv) {
   add_template(app);
   add_logits(app);
   add_verify(app);
+  add_perplexity(app);
   add_convert(app);
   add_split(app);
   try {

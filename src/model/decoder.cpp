@@ -25,6 +25,13 @@ Decoder::Decoder(const Weights& weights, Backend& backend, std::int64_t max_rows
   }
 }
 
+void Decoder::show_inputs(std::int64_t layer, std::initializer_list<std::string_view> parts,
+                          const float* rows, std::int64_t width, std::int64_t n_tokens) const {
+  if (!input_observer_) return;
+  input_observer_(
+      {layer, {parts.begin(), parts.size()}, {rows, static_cast<std::size_t>(n_tokens * width)}, width});
+}
+
 std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
   const ModelConfig& c = weights_.config;
   const std::int64_t hidden = c.hidden;
@@ -65,6 +72,7 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
     if (observer_) observer_(i, {residual_, static_cast<std::size_t>(n * hidden)});
 
     const MatmulTarget qkv[] = {{&w.q, q, qkv_width}, {&w.k, k, qkv_width}, {&w.v, v, qkv_width}};
+    show_inputs(i, {"attn_q", "attn_k", "attn_v"}, residual_, hidden, n);
     backend_.matmul(residual_, hidden, n, qkv);
     const RopeFrequencies* const rotation = spec.rope ? &rope : nullptr;
     backend_.norm_rope_heads(q, qkv_width, n, n_heads, head_dim, w.q_norm.data(), c.rms_eps, rotation,
@@ -77,14 +85,17 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
     }
     backend_.attention(attention_slices_, q, qkv_width, n_heads, spec.window, attended_, q_width);
     const MatmulTarget o[] = {{&w.o, projected_, hidden}};
+    show_inputs(i, {"attn_output"}, attended_, q_width, n);
     backend_.matmul(attended_, q_width, n, o);
     backend_.rmsnorm_add(projected_, hidden, n, hidden, w.post_attention_norm.data(), c.rms_eps, residual_,
                          hidden);
 
     const MatmulTarget gate_up[] = {{&w.gate, gate_, c.ffn_width}, {&w.up, up_, c.ffn_width}};
+    show_inputs(i, {"ffn_gate", "ffn_up"}, residual_, hidden, n);
     backend_.matmul(residual_, hidden, n, gate_up);
     backend_.silu_mul(gate_, c.ffn_width, up_, c.ffn_width, n, c.ffn_width);
     const MatmulTarget down[] = {{&w.down, projected_, hidden}};
+    show_inputs(i, {"ffn_down"}, gate_, c.ffn_width, n);
     backend_.matmul(gate_, c.ffn_width, n, down);
     backend_.rmsnorm_add(projected_, hidden, n, hidden, w.post_ffn_norm.data(), c.rms_eps, residual_, hidden);
   }
@@ -105,6 +116,7 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
   if (n_logits == 0) return {};
   logits_.resize(static_cast<std::size_t>(n_logits * c.vocab));
   const MatmulTarget head[] = {{&weights_.head_matrix(), logits_.data(), c.vocab}};
+  show_inputs(-1, {"output"}, projected_, hidden, n_logits);
   backend_.matmul(projected_, hidden, n_logits, head);
   return logits_;
 }

@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/memory.h"
@@ -43,11 +45,26 @@ class Decoder {
   using HiddenObserver = std::function<void(std::int64_t i, std::span<const float> rows)>;
   void observe_hidden(HiddenObserver observer) { observer_ = std::move(observer); }
 
+  // The inputs of a matrix product, rows [n_tokens, width] without gaps.
+  struct MatmulInputs {
+    std::int64_t layer;                       // -1 for the head
+    std::span<const std::string_view> parts;  // GGUF parts of the weights that they meet: "attn_q", …
+    std::span<const float> rows;
+    std::int64_t width;
+  };
+  // Called before each matrix product of a step.
+  using InputObserver = std::function<void(const MatmulInputs& inputs)>;
+  void observe_inputs(InputObserver observer) { input_observer_ = std::move(observer); }
+
  private:
+  void show_inputs(std::int64_t layer, std::initializer_list<std::string_view> parts, const float* rows,
+                   std::int64_t width, std::int64_t n_tokens) const;
+
   const Weights& weights_;
   Backend& backend_;
   std::int64_t max_rows_;
   HiddenObserver observer_;
+  InputObserver input_observer_;
   Buffer activations_;
   float* residual_;   // [max_rows, hidden]
   float* qkv_;        // [max_rows, (n_heads + 2 n_kv_heads) head_dim]
