@@ -22,6 +22,18 @@ std::size_t matmul_scratch_bytes(const Matrix& weight) {
          static_cast<std::size_t>(chunks * float_token_group(weight.n_cols) * kFloatStride) * sizeof(float);
 }
 
+bool fetches_ahead() {
+#if defined(__x86_64__)
+  static const bool is_amd = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_is("amd") != 0;
+  }();
+  return !is_amd;
+#else
+  return false;
+#endif
+}
+
 const MatmulKernels& matmul_kernels(Isa isa) {
   switch (isa) {
 #if defined(__x86_64__)

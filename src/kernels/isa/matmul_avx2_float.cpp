@@ -13,9 +13,6 @@ using u8 = std::uint8_t;
 #define EXA_INLINE [[gnu::always_inline]] inline
 #define EXA_UNROLL _Pragma("GCC unroll 16")
 
-constexpr std::size_t kNear = 2304;
-constexpr std::size_t kFar = 6 * kNear;
-
 template <int C>
 [[gnu::noinline]] void multiply_panel(const std::byte* panel, const std::byte* activations,
                                       std::size_t /*stride*/, std::int64_t n, float* tile, bool first) {
@@ -58,11 +55,15 @@ struct WidenF16 {
   }
 };
 
+EXA_INLINE void fetch_ahead_of(const u8* line) {
+  __builtin_prefetch(line + kFetchNear, 0, 3);
+  __builtin_prefetch(line + kFetchFar, 0, 2);
+}
+
 template <class Widen>
 void widen_lines(const u8* lines, std::int64_t n, float* out) {
   for (std::int64_t k = 0; k < n; k += 2, lines += kLine, out += 2 * kRowBlock) {
-    __builtin_prefetch(lines + kNear, 0, 3);
-    __builtin_prefetch(lines + kFar, 0, 2);
+    fetch_ahead_of(lines);
     for (int h = 0; h < 2; ++h) {
       __m256 even, odd;
       Widen::widen(_mm256_load_si256(reinterpret_cast<const __m256i*>(lines) + h), even, odd);
@@ -90,8 +91,7 @@ struct Panels {
       case DType::kF32:
         for (std::int64_t i = 0; i < n; ++i) {
           const u8* line = row_block + (k + static_cast<std::size_t>(i)) * kLine;
-          __builtin_prefetch(line + kNear, 0, 3);
-          __builtin_prefetch(line + kFar, 0, 2);
+          fetch_ahead_of(line);
           for (int h = 0; h < 2; ++h) {
             _mm256_store_ps(out + i * kRowBlock + 8 * h,
                             _mm256_load_ps(reinterpret_cast<const float*>(line) + 8 * h));

@@ -14,8 +14,6 @@ using u8 = std::uint8_t;
 #define EXA_UNROLL _Pragma("GCC unroll 16")
 
 constexpr std::size_t kHalf = 32;  // bytes: rows 0-7 or 8-15 of a line
-constexpr std::size_t kNear = 2304;
-constexpr std::size_t kFar = 6 * kNear;
 
 EXA_INLINE __m256i load(const u8* p) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(p));
@@ -31,10 +29,6 @@ EXA_INLINE __m256 load_floats(const u8* p) {
 }
 EXA_INLINE __m256 halves(const u8* p) {
   return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(p)));
-}
-EXA_INLINE void fetch(const u8* p) {
-  __builtin_prefetch(p + kNear, 0, 3);
-  __builtin_prefetch(p + kFar, 0, 2);
 }
 EXA_INLINE void split_nibbles(__m256i x, __m256i& even, __m256i& odd) {
   const __m256i mask = _mm256_set1_epi8(15);
@@ -76,10 +70,6 @@ struct Q4_0 {
   static void write(const u8* row_block, std::size_t block, std::size_t half, u8* p, std::size_t step) {
     const u8* unit = row_block + block / 2 * Q4_0Lanes::kBytes;
     const u8* lines = unit + block % 2 * 4 * kLine;
-    if (half == 0) {
-      for (std::size_t z = 0; z < 4; ++z) fetch(lines + z * kLine);
-      if (block % 2 == 0) fetch(unit + Q4_0Lanes::kScales);
-    }
     p = write_nibbles(p, step, lines + half * kHalf);
     write_scale(p, step, halves(unit + Q4_0Lanes::kScales + 32 * (block % 2) + 16 * half));
   }
@@ -94,10 +84,6 @@ struct Q8_0 {
   static void write(const u8* row_block, std::size_t block, std::size_t half, u8* p, std::size_t step) {
     const u8* unit = row_block + block / 2 * Q8_0Lanes::kBytes;
     const u8* lines = unit + block % 2 * 8 * kLine;
-    if (half == 0) {
-      for (std::size_t z = 0; z < 8; ++z) fetch(lines + z * kLine);
-      if (block % 2 == 0) fetch(unit + Q8_0Lanes::kScales);
-    }
     for (std::size_t z = 0; z < 8; ++z, p += step) {
       store(p, _mm256_xor_si256(load(lines + half * kHalf + z * kLine), _mm256_set1_epi8(-128)));
     }
@@ -127,10 +113,6 @@ struct Q45_K {
     const std::size_t j = block % 8;
     const u8* lines =
         unit + Q4_KLanes::kLines + j * (kFive ? Q5_KLanes::kBlockBytes : Q4_KLanes::kBlockBytes);
-    if (half == 0) {
-      for (std::size_t z = 0; z < (kFive ? 5 : 4); ++z) fetch(lines + z * kLine);
-      if (j < 4) fetch(unit + j * kLine);
-    }
     lines += half * kHalf;
     if constexpr (kFive) {
       const __m256i x = load(lines + Q5_KLanes::kFifth);
@@ -172,10 +154,6 @@ struct Q6_K {
         pair + kLine + unit_index % 2 * Q6_KLanes::kBytes + j / 2 * Q6_KLanes::kTwoBlocksBytes;
     const u8* block_lines = two_blocks + kLine + j % 2 * Q6_KLanes::kBlockBytes;
     const __m256 d = halves(pair + 32 * (unit_index % 2) + 16 * half);
-    if (half == 0) {
-      for (std::size_t z = 0; z < 6; ++z) fetch(block_lines + z * kLine);
-      if (j % 2 == 0) fetch(two_blocks);
-    }
     const __m256i mask = _mm256_set1_epi8(0x30);
     for (std::size_t group = 0; group < 2; ++group) {
       const u8* lines = block_lines + 2 * group * kLine + half * kHalf;
@@ -289,6 +267,11 @@ struct Panels {
     constexpr std::size_t kBlockLines = 8 + 2 * Type::kGroups + (Type::kMins ? 1 : 0);
     u8* p = reinterpret_cast<u8*>(panel);
     for (std::int64_t i = 0; i < n; ++i, p += kBlockLines * kLine) {
+      const std::byte* ahead = row_block + static_cast<std::size_t>(first + i) * kBytesA32Block;
+      for (std::size_t at = 0; at < kBytesA32Block; at += kLine) {
+        __builtin_prefetch(ahead + kFetchNear + at, 0, 3);
+        __builtin_prefetch(ahead + kFetchFar + at, 0, 2);
+      }
       for (std::size_t half = 0; half < 2; ++half) {
         Type::write(reinterpret_cast<const u8*>(row_block), static_cast<std::size_t>(first + i), half,
                     p + half * kHalf, kLine);

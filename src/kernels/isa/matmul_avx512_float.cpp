@@ -14,8 +14,8 @@ using u8 = std::uint8_t;
 #define EXA_UNROLL _Pragma("GCC unroll 16")
 
 // Each row block is a stream of its own, so the distances are shorter than those of one stream.
-constexpr std::size_t kNear = 1024;
-constexpr std::size_t kFar = 6 * kNear;
+constexpr std::size_t kStreamNear = 1024;
+constexpr std::size_t kStreamFar = 6 * kStreamNear;
 
 EXA_INLINE __m512 broadcast(const float* p) {
   __m512 out;
@@ -53,7 +53,7 @@ struct LinesF16 {
 template <class Lines, int R, int M>
 [[gnu::noinline]] void multiply_row_blocks(const u8* row_block, std::size_t row_block_bytes,
                                            std::int64_t n_cols, const u8* activations, std::size_t stride,
-                                           float* y, std::int64_t y_stride, __mmask16 last_rows) {
+                                           float* y, std::int64_t y_stride, __mmask16 last_rows, bool fetch) {
   __m512 acc[R][M];
   EXA_UNROLL for (int r = 0; r < R; ++r) {
     EXA_UNROLL for (int m = 0; m < M; ++m) acc[r][m] = _mm512_setzero_ps();
@@ -67,8 +67,10 @@ template <class Lines, int R, int M>
     __m512 w[R][kPer];
     EXA_UNROLL for (int r = 0; r < R; ++r) {
       const u8* line = p + static_cast<std::size_t>(r) * row_block_bytes;
-      __builtin_prefetch(line + kNear, 0, 3);
-      __builtin_prefetch(line + kFar, 0, 2);
+      if (fetch) {
+        __builtin_prefetch(line + kStreamNear, 0, 3);
+        __builtin_prefetch(line + kStreamFar, 0, 2);
+      }
       Lines::widen(line, w[r]);
     }
     EXA_UNROLL for (int i = 0; i < kPer; ++i) {
@@ -215,9 +217,9 @@ constexpr std::int64_t kPassTokens = 8;
 template <class Lines, int R>
 void multiply_some(int n_tokens, const u8* row_block, std::size_t row_block_bytes, std::int64_t n_cols,
                    const u8* activations, std::size_t stride, float* y, std::int64_t y_stride,
-                   __mmask16 last_rows) {
-  using Function =
-      void (*)(const u8*, std::size_t, std::int64_t, const u8*, std::size_t, float*, std::int64_t, __mmask16);
+                   __mmask16 last_rows, bool fetch) {
+  using Function = void (*)(const u8*, std::size_t, std::int64_t, const u8*, std::size_t, float*,
+                            std::int64_t, __mmask16, bool);
   static constexpr Function kFunctions[kPassTokens] = {
       multiply_row_blocks<Lines, R, 1>,
       multiply_row_blocks<Lines, R, 2>,
@@ -230,7 +232,8 @@ void multiply_some(int n_tokens, const u8* row_block, std::size_t row_block_byte
       R < 4 ? R : 2,
       6 >
       , multiply_row_blocks < Lines, R < 4 ? R : 2, 7 >, multiply_row_blocks < Lines, R < 4 ? R : 2, 8 > };
-  kFunctions[n_tokens - 1](row_block, row_block_bytes, n_cols, activations, stride, y, y_stride, last_rows);
+  kFunctions[n_tokens - 1](row_block, row_block_bytes, n_cols, activations, stride, y, y_stride, last_rows,
+                           fetch);
 }
 
 template <class Lines>
@@ -240,6 +243,7 @@ void multiply_direct(const Matrix& w, std::int64_t first_block, std::int64_t las
   const u8* packed = reinterpret_cast<const u8*>(packed_bytes(w));
   const u8* a = reinterpret_cast<const u8*>(activations);
   const ColumnBlocks passes(n_tokens, kPassTokens);
+  const bool fetch = n_tokens > 4 || fetches_ahead();
   for (std::int64_t b = first_block; b < last_block;) {
     const std::int64_t left = last_block - b;
     const int n = left >= 4 && n_tokens <= 4 ? 4 : left >= 2 ? 2 : 1;
@@ -252,7 +256,7 @@ void multiply_direct(const Matrix& w, std::int64_t first_block, std::int64_t las
     for (std::int64_t i = 0; i < passes.count; ++i) {
       function(passes.width(i), packed + static_cast<std::size_t>(b) * w.row_block_bytes, w.row_block_bytes,
                w.n_cols, a + static_cast<std::size_t>(t) * stride, stride, y + t * y_stride + b * kRowBlock,
-               y_stride, mask);
+               y_stride, mask, fetch);
       t += passes.width(i);
     }
     b += n;

@@ -12,10 +12,6 @@ using u8 = std::uint8_t;
 #define EXA_INLINE [[gnu::always_inline]] inline
 #define EXA_UNROLL _Pragma("GCC unroll 16")
 
-// Bytes ahead of the line in hand that are fetched into the nearest cache, and into the one behind it.
-constexpr std::size_t kNear = 2304;
-constexpr std::size_t kFar = 6 * kNear;
-
 EXA_INLINE __m512i load_line(const u8* p) {
   return _mm512_load_si512(p);
 }
@@ -59,6 +55,7 @@ EXA_INLINE void split_nibbles(__m512i x, __m512i& even, __m512i& odd) {
 struct ReaderQ4_0 {
   static constexpr int kGroups = 1;
   static constexpr bool kMins = false;
+  static constexpr bool kAlwaysFetch = false;
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_8);
   static constexpr std::size_t kBytesA32Block = Q4_0Lanes::kBytes / 2;
   const u8* unit;
@@ -81,6 +78,7 @@ struct ReaderQ4_0 {
 struct ReaderQ8_0 {
   static constexpr int kGroups = 1;
   static constexpr bool kMins = false;
+  static constexpr bool kAlwaysFetch = false;
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_128);
   static constexpr std::size_t kBytesA32Block = Q8_0Lanes::kBytes / 2;
   const u8* unit;
@@ -106,6 +104,7 @@ template <bool kFive>
 struct ReaderQ45_K {
   static constexpr int kGroups = 1;
   static constexpr bool kMins = true;
+  static constexpr bool kAlwaysFetch = kFive;
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_0);
   static constexpr std::size_t kUnit = kFive ? Q5_KLanes::kBytes : Q4_KLanes::kBytes;
   static constexpr std::size_t kBytesA32Block = kUnit / 8;
@@ -171,6 +170,7 @@ struct ReaderQ45_K {
 struct ReaderQ6_K {
   static constexpr int kGroups = 2;
   static constexpr bool kMins = false;
+  static constexpr bool kAlwaysFetch = false;
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_32);
   static constexpr std::size_t kBytesA32Block = Q6_KLanes::kPairBytes / 16;
   const u8* two_blocks;
@@ -216,20 +216,21 @@ struct ReaderQ6_K {
 // One row block times M tokens straight from the packed lines, which are read once.
 template <class Reader, int M>
 [[gnu::noinline]] void multiply_row_block(const u8* row_block, std::int64_t n_blocks, const u8* activations,
-                                          std::size_t stride, float* y, std::int64_t y_stride,
-                                          __mmask16 rows) {
+                                          std::size_t stride, float* y, std::int64_t y_stride, __mmask16 rows,
+                                          bool fetch) {
   Reader reader(row_block, 0);
   __m512 acc[M];
   for (int m = 0; m < M; ++m) acc[m] = _mm512_setzero_ps();
   const u8* a[M];
   EXA_UNROLL for (int m = 0; m < M; ++m) a[m] = opaque(activations + static_cast<std::size_t>(m) * stride);
-  const u8* ahead = row_block;
-  for (std::int64_t block = 0; block < n_blocks; ++block, ahead += Reader::kBytesA32Block) {
-    if (kFar != 0) {
+  const u8* ahead = fetch ? row_block : nullptr;
+  for (std::int64_t block = 0; block < n_blocks; ++block) {
+    if (ahead != nullptr) {
       EXA_UNROLL for (std::size_t i = 0; i < Reader::kBytesA32Block; i += kLine) {
-        if (kNear != 0) __builtin_prefetch(ahead + kNear + i, 0, 3);
-        __builtin_prefetch(ahead + kFar + i, 0, 2);
+        __builtin_prefetch(ahead + kFetchNear + i, 0, 3);
+        __builtin_prefetch(ahead + kFetchFar + i, 0, 2);
       }
+      ahead += Reader::kBytesA32Block;
     }
     constexpr int kLinePairs = 4 / Reader::kGroups;
     EXA_UNROLL for (int group = 0; group < Reader::kGroups; ++group) {
@@ -399,13 +400,15 @@ void multiply(const Matrix& w, std::int64_t first_block, std::int64_t last_block
                                          y_stride, scratch);
     return;
   }
-  using Function = void (*)(const u8*, std::int64_t, const u8*, std::size_t, float*, std::int64_t, __mmask16);
+  using Function =
+      void (*)(const u8*, std::int64_t, const u8*, std::size_t, float*, std::int64_t, __mmask16, bool);
   static constexpr Function kFunctions[kPassTokens] = {
       multiply_row_block<Reader, 1>, multiply_row_block<Reader, 2>, multiply_row_block<Reader, 3>,
       multiply_row_block<Reader, 4>, multiply_row_block<Reader, 5>, multiply_row_block<Reader, 6>,
       multiply_row_block<Reader, 7>, multiply_row_block<Reader, 8>};
   const u8* packed = reinterpret_cast<const u8*>(packed_bytes(w));
   const ColumnBlocks passes(n_tokens, kPassTokens);
+  const bool fetch = Reader::kAlwaysFetch || n_tokens > 1 || fetches_ahead();
   for (std::int64_t b = first_block; b < last_block; ++b) {
     const std::int64_t rows = w.n_rows - b * kRowBlock;
     const auto mask = static_cast<__mmask16>(rows >= kRowBlock ? 0xffff : (1U << rows) - 1);
@@ -414,7 +417,7 @@ void multiply(const Matrix& w, std::int64_t first_block, std::int64_t last_block
       kFunctions[passes.width(i) - 1](
           packed + static_cast<std::size_t>(b) * w.row_block_bytes, w.n_cols / 32,
           reinterpret_cast<const u8*>(activations) + static_cast<std::size_t>(t) * stride, stride,
-          y + t * y_stride + b * kRowBlock, y_stride, mask);
+          y + t * y_stride + b * kRowBlock, y_stride, mask, fetch);
       t += passes.width(i);
     }
   }
