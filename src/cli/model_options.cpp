@@ -78,7 +78,11 @@ void add_answer_flags(CLI::App& command, AnswerFlags& flags) {
       .add_option("--logit-bias", flags.logit_bias,
                   "Add V to the logit of token ID, as ID=V; may be repeated")
       ->allow_extra_args(false);
-  command.add_option("--seed", s.seed, "Seed of the sampling (default: a new one each time)");
+  command.add_option("--seed", s.seed, "Seed of the sampling (default: a new one each time)")
+      ->check([](const std::string& text) {
+        std::uint64_t seed = 0;
+        return parse_whole(text, seed) ? std::string{} : "found " + text + ", expected 0 to 2^64 - 1";
+      });
 }
 
 std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
