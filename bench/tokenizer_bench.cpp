@@ -1,5 +1,6 @@
-// Times encode on one text: tokenizer_bench TOKENIZER TEXT_FILE [ROUNDS]. Prints the load time, then one line a round:
-// bytes, tokens, seconds of this core. TOKENIZER is a tokenizer.json or a checkpoint. tools/bench/tokenizer_speed.py runs it.
+// Times encode on one text: tokenizer_bench TOKENIZER TEXT_FILE [ROUNDS]. Prints the load time, then one line
+// a round: bytes, tokens, a hash of the ids, seconds of this core. TOKENIZER is a tokenizer.json or a
+// checkpoint. tools/bench/tokenizer_speed.py runs it.
 #include <time.h>
 
 #include <charconv>
@@ -22,15 +23,20 @@ double cpu_seconds() {
 
 int run(const std::string& tokenizer_path, const char* text_path, int rounds) {
   const double start = cpu_seconds();
-  const exa::Tokenizer tokenizer = tokenizer_path.ends_with(".json")
-                                       ? exa::Tokenizer::from_json_file(tokenizer_path)
-                                       : exa::Tokenizer::from_checkpoint(exa::Checkpoint::open(tokenizer_path));
+  const exa::Tokenizer tokenizer =
+      tokenizer_path.ends_with(".json")
+          ? exa::Tokenizer::from_json_file(tokenizer_path)
+          : exa::Tokenizer::from_checkpoint(exa::Checkpoint::open(tokenizer_path));
   std::printf("load_s %.6f\n", cpu_seconds() - start);
   const std::string text = exa::read_text_file(text_path, std::uint64_t{1} << 31);
   for (int round = 0; round < rounds; ++round) {
     const double begin = cpu_seconds();
     const auto ids = tokenizer.encode(text, true);
-    std::printf("encode %zu %zu %.6f\n", text.size(), ids.size(), cpu_seconds() - begin);
+    const double seconds = cpu_seconds() - begin;
+    std::uint64_t hash = 0;
+    for (const exa::TokenId id : ids) hash = hash * 1000003 + static_cast<std::uint64_t>(id);
+    std::printf("encode %zu %zu %llu %.6f\n", text.size(), ids.size(), static_cast<unsigned long long>(hash),
+                seconds);
   }
   return 0;
 }

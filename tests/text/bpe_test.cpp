@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <map>
 #include <random>
 
@@ -149,10 +149,10 @@ TEST(Bpe, AMegabyteInOnePiece) {
   const Bpe bpe(identity(), merges, merges.size());
   Bpe::Scratch scratch;
   std::vector<TokenId> ids;
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   bpe.encode(std::string(1 << 20, 'a'), scratch, ids);
   EXPECT_EQ(ids, std::vector<TokenId>((1 << 20) / 16, 259));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  EXPECT_LT(std::clock() - start, 20 * CLOCKS_PER_SEC);
 }
 
 TEST(Bpe, RefusesTwoMergesOfOnePair) {

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -262,7 +262,7 @@ TEST_F(HostileGguf, BrokenArrays) {
 TEST(HostileText, AMegabyteOfAnything) {
   for (const char* model : {"tiny-exaone4", "tiny-exaone4_5"}) {
     const Tokenizer tokenizer = Tokenizer::from_json_file(kModels / model / "tokenizer.json");
-    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t start = std::clock();
     for (const char* unit : {"a", " ", "\t", "\n", "\n ", "\u0301", "\u0301\u0323", "가", "the end of ", "<",
                              "<think", "[unused", "'", "1", "\uFF1C"}) {
       std::string text;
@@ -271,7 +271,7 @@ TEST(HostileText, AMegabyteOfAnything) {
       EXPECT_EQ(tokenizer.encode(text, false), ids);
       EXPECT_FALSE(ids.empty());
     }
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(120));
+    EXPECT_LT(std::clock() - start, 120 * CLOCKS_PER_SEC);
   }
 }
 

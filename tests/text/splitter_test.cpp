@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 #include <string>
 #include <vector>
@@ -84,11 +84,11 @@ TEST(Splitter, HostileTextTakesLinearTime) {
                                words,
                                marks,
                                breaks};
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   for (const auto kind : {SplitterKind::kExaone, SplitterKind::kExaone4, SplitterKind::kExaoneMoe}) {
     for (const std::string& text : texts) split(kind, text);
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+  EXPECT_LT(std::clock() - start, 60 * CLOCKS_PER_SEC);
 }
 
 #ifdef EXAONE_HAVE_PCRE2

@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 #include <utf8proc.h>
 
-#include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <random>
 
 #include "text/utf8.h"
@@ -148,10 +148,10 @@ TEST(Normalize, EqualsUtf8procOnRandomText) {
 TEST(Normalize, AMegabyteOfMarksInTheWrongOrder) {
   std::string text = "a";
   while (text.size() < 1 << 20) text += "\u0301\u0323";
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   const std::string out = normalized(text, Normalization::kNfc);
   EXPECT_EQ(out.substr(0, 3), "\u1EA1");
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
+  EXPECT_LT(std::clock() - start, 20 * CLOCKS_PER_SEC);
 }
 
 }  // namespace
