@@ -234,8 +234,8 @@ class Prompts(BlackBox):
         self.fail_with(BAD_INPUT, "run", "-m", folder, "-p", "x", saying=["no luck today"])
 
     def test_broken_requests(self):
-        for stdin in (b"{", b"[]\n", b"null\n", b'{"messages": 1}\n', b'{"messages": [{"role": 1}]}\n',
-                      b"[" * 100_000, b'{"messages": [{"role": "user", "content": "\xff"}]}\n'):
+        for stdin in (b"{", b"[]\n", b"null\n", b'{"messages": 1}\n', b"[" * 100_000,
+                      b'{"messages": [{"role": "user", "content": "\xff"}]}\n'):
             with self.subTest(stdin=stdin[:40]):
                 self.fail_with(BAD_INPUT, "template", "-m", DENSE, "--jsonl", stdin=stdin)
 

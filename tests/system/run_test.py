@@ -31,7 +31,7 @@ class Run(BlackBox):
         self.assertTrue(chatty.stderr)
 
     def test_same_seed_same_answer(self):
-        flags = ["-m", NESTED, "-p", "Hello", "-n", "24", "--temp", "1.0"]
+        flags = ["-m", NESTED, "-p", "Hello", "-n", "24", "--temp", "1.0", "--think", "off"]
         first = self.succeed("run", *flags, "--seed", "7")
         self.assertEqual(first, self.succeed("run", *flags, "--seed", "7", "-t", "1"))
         self.assertNotEqual(first, self.succeed("run", *flags, "--seed", "8"))

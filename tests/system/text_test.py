@@ -57,14 +57,18 @@ class Tokenize(BlackBox):
 
 class Template(BlackBox):
     def check_cases(self, arguments, wanted):
-        for case in wanted:
-            request = {k: case[k] for k in ("messages", "tools", "kwargs", "add_generation_prompt") if k in case}
-            done = exaone("template", *arguments, "--jsonl", stdin=jsonl([request]))
+        requests = [{k: case[k] for k in ("messages", "tools", "kwargs", "add_generation_prompt")} for case in wanted]
+        lines = self.succeed("template", *arguments, "--jsonl", stdin=jsonl(requests)).splitlines()
+        expected = [{"text": c["expected"]} if "expected" in c else {"error": c["error"]} for c in wanted]
+        self.assertEqual([json.loads(line) for line in lines], expected)
+
+    def test_one_conversation(self):
+        for case in cases(DENSE / "chat.cases.jsonl"):
+            done = exaone("template", "-m", DENSE, stdin=jsonl([case]))
             if "expected" in case:
-                self.assertEqual(done.returncode, 0, done.stderr.decode())
-                self.assertEqual(json.loads(done.stdout)["text"], case["expected"])
+                self.assertEqual((done.returncode, done.stdout.decode()), (0, case["expected"]))
             else:
-                self.assertEqual(done.returncode, 2)
+                self.assertEqual((done.returncode, done.stdout), (2, b""))
                 self.assertIn(case["error"], done.stderr.decode())
 
     def test_repository_cases(self):
