@@ -19,14 +19,17 @@
 #include "cli/tokenize.h"
 #include "cli/verify.h"
 #include "exaone/engine.h"
+#include "text/utf8.h"
 
 namespace exa {
 namespace {
 
-// One line, whatever a file is called or a parser says.
+// One line of UTF-8, whatever a file is called or a parser says.
 int complain(const std::string& message, ErrorKind kind) {
+  std::string text;
+  append_replacing_invalid(text, message);
   std::string line = "exaone: ";
-  for (const char c : message) {
+  for (const char c : text) {
     if (c == '\n') {
       line += "\\n";
     } else {
