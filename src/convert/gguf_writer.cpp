@@ -133,7 +133,7 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, GgufMetadata metadata,
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   std::error_code error;
   const std::filesystem::space_info space = std::filesystem::space(folder, error);
-  if (!error && space.available < needed) {
+  if (!error && space.capacity > 0 && space.available < needed) {
     throw Error(ErrorKind::kIo,
                 "not enough space: the result needs " + std::to_string(needed) + " bytes, found " +
                     std::to_string(space.available) + " free",

@@ -127,8 +127,14 @@ void refuse_overwriting(const Checkpoint& checkpoint, const std::vector<fs::path
       throw Error(ErrorKind::kBadInput, "the output is a folder, expected the path of a file",
                   outputs[i].string());
     }
-    for (const Checkpoint::File& input : checkpoint.files()) {
-      if (fs::equivalent(outputs[i], input.path, error)) {
+    std::vector<fs::path> inputs;
+    for (const Checkpoint::File& input : checkpoint.files()) inputs.push_back(input.path);
+    // The folder's other files, too; a GGUF in it is an earlier result.
+    if (checkpoint.format() == CheckpointFormat::kHuggingFace && outputs[i].extension() != ".gguf") {
+      inputs.push_back(checkpoint.path() / outputs[i].filename());
+    }
+    for (const fs::path& input : inputs) {
+      if (fs::equivalent(outputs[i], input, error)) {
         throw Error(ErrorKind::kBadInput, "the output is one of the inputs, expected another path",
                     outputs[i].string());
       }
