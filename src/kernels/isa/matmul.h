@@ -1,11 +1,12 @@
 // Matrix times activations, one struct of functions an instruction set.
 //
 // Numbers, the same in every instruction set, bit for bit, whatever n_tokens and the split into row blocks:
-//   quantized weights: activations become int8 per block of 32 (scale s_a = amax / 127, q = round-half-even(x
-//   · 127 / amax)); per block, ascending k: t = round(dot · d) in fp32, where dot is the exact integer
-//   product and d the fp32 weight scale (d · sc for K-quants, exact), then acc = fma(t, s_a, acc); mins: acc
-//   = fma(-(dmin · m), round(s_a · sum of q), acc). A block that holds NaN or infinity makes the row's
-//   outputs NaN. F32, F16, BF16 and row-stored types: acc = fma(w[k], x[k], acc), ascending k.
+//   quantized weights: activations become int8 per block of 32 (scale s_a = amax / 127, q =
+//   round-half-even(x · (127 / amax))); per block of the weight's scale, ascending k: t = round(dot · d) in
+//   fp32, where dot is the exact integer product and d the fp32 weight scale (d · sc for K-quants, exact),
+//   then acc = fma(t, s_a, acc); then mins: acc = fma(-(dmin · m), round(s_a · sum of q), acc). A block that
+//   holds NaN or infinity makes the row's outputs NaN; one whose amax is below 2^-118 counts as zeros.
+//   F32, F16, BF16 and row-stored types: acc = fma(w[k], x[k], acc), ascending k.
 // Ownership and threads: pure functions over borrowed memory.
 // Source: kernels specification 3.1, 3.2, 6.1.
 #pragma once
