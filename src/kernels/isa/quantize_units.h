@@ -1,0 +1,15 @@
+// The units behind quantize_kernels(), one an instruction set.
+//
+// Ownership and threads: constants.
+// Source: kernels specification 3.10.
+#pragma once
+
+#include "kernels/quantize.h"
+
+namespace exa {
+
+const QuantizeKernels& quantize_kernels_scalar();
+const QuantizeKernels& quantize_kernels_avx2();
+const QuantizeKernels& quantize_kernels_avx512();
+
+}  // namespace exa
