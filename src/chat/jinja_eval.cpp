@@ -129,7 +129,7 @@ Args Renderer::eval_args(const CallArgs& args) {
     values.named.emplace_back(name, eval(*item));
   }
   if (args.star) {
-    for (Value& item : iterate(eval(*args.star), budget)) values.positional.push_back(std::move(item));
+    for (const Value& item : iterate(eval(*args.star), budget)) values.positional.push_back(item);
   }
   if (args.double_star) {
     const Value extra = eval(*args.double_star);

@@ -283,7 +283,10 @@ Value indent(Engine& engine, const Value& subject, const Args& args) {
   engine.budget.burn_written(source.size());
   TextBuilder out(&engine.budget);
   bool start = true;
-  for (const auto& [begin, end] : split_lines(source, false)) {
+  const std::vector<ByteRange> lines = split_lines(source, false, engine.budget.most_parts());
+  engine.budget.burn(lines.size());
+  const Holding holding(engine.budget, source.capacity() + lines.size() * sizeof(ByteRange));
+  for (const auto& [begin, end] : lines) {
     if (!start) out.append("\n", TextOrigin::kTemplate);
     if (start ? first : (blank || begin < end)) out.append(*unit.text());
     out.append(text, begin, end);
@@ -376,7 +379,7 @@ Value tojson(Engine& engine, const Value& subject, const Args& args) {
     style.item_separator = ",";
   }
   if (bound.get(2) && !bound.get(2)->is_none()) {
-    const std::vector<Value> pair = iterate(*bound.get(2), engine.budget);
+    const Items pair = iterate(*bound.get(2), engine.budget);
     if (pair.size() != 2 || !pair[0].text() || !pair[1].text()) fail("separators must be a pair of strings");
     style.item_separator = pair[0].text()->bytes();
     style.key_separator = pair[1].text()->bytes();

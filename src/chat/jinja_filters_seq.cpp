@@ -9,6 +9,8 @@ namespace exa::jinja {
 
 namespace {
 
+constexpr std::size_t kMostAttributes = 100;
+
 // "address.city" or an index, looked up as items; strings compare without case unless asked.
 class Getter {
  public:
@@ -20,7 +22,7 @@ class Getter {
       parts_.push_back(*attribute);
       return;
     }
-    for (const auto& [begin, end] : split_by(path->bytes(), ".", -1)) {
+    for (const auto& [begin, end] : split_by(path->bytes(), ".", -1, kMostAttributes)) {
       const std::string part = path->bytes().substr(begin, end - begin);
       const bool digits = !part.empty() && part.find_first_not_of("0123456789") == std::string::npos;
       const std::optional<Int> index = digits ? parse_int(part, 10) : std::nullopt;
@@ -73,7 +75,7 @@ Value fallback(Engine& engine, const Value& subject, const Args& args) {
 
 Value join(Engine& engine, const Value& subject, const Args& args) {
   const BoundArgs bound(args, "do_join", {"d", "attribute"});
-  const std::vector<Value> items = iterate(subject, engine.budget);
+  const Items items = iterate(subject, engine.budget);
   const TextPtr separator =
       bound.get(0) ? to_text(engine, *bound.get(0)) : make_text(&engine.budget, "", TextOrigin::kTemplate);
   const Getter getter(engine, bound.get(1));
@@ -90,12 +92,8 @@ Value first(Engine& engine, const Value& subject, const Args& args) {
   if (const Text* text = subject.text(); text && text->length() > 0) {
     return Value(sub_text(&engine.budget, *text, 0, next_code_point(text->bytes(), 0)));
   }
-  if (const Seq* seq = subject.seq()) {
-    const std::vector<Value>& items = seq->iterate();
-    return items.empty() ? undefined_hint(engine, "No first item, sequence was empty.") : items.front();
-  }
-  const std::vector<Value> items = iterate(subject, engine.budget);
-  return items.empty() ? undefined_hint(engine, "No first item, sequence was empty.") : items.front();
+  const Items items = iterate(subject, engine.budget);
+  return items.empty() ? undefined_hint(engine, "No first item, sequence was empty.") : items[0];
 }
 
 Value last(Engine& engine, const Value& subject, const Args& args) {
@@ -109,22 +107,26 @@ Value last(Engine& engine, const Value& subject, const Args& args) {
   if (!seq && !subject.dict() && !subject.text() && !subject.is_undefined()) {
     fail("'" + type_name(subject) + "' object is not reversible");
   }
-  const std::vector<Value> made = seq ? std::vector<Value>() : iterate(subject, engine.budget);
-  const std::vector<Value>& items = seq ? seq->items() : made;
-  return items.empty() ? undefined_hint(engine, "No last item, sequence was empty.") : items.back();
+  const Items items = iterate(subject, engine.budget);
+  return items.empty() ? undefined_hint(engine, "No last item, sequence was empty.")
+                       : items[items.size() - 1];
 }
 
 Value list(Engine& engine, const Value& subject, const Args& args) {
   const BoundArgs bound(args, "do_list", {});
-  return Value(make_seq(engine.budget, iterate(subject, engine.budget)));
+  const Items items = iterate(subject, engine.budget);
+  const Holding holding(engine.budget, items.size() * sizeof(Value));
+  std::vector<Value> copied = items.list();
+  return Value(make_seq(engine.budget, std::move(copied)));
 }
 
 Value reverse(Engine& engine, const Value& subject, const Args& args) {
   const BoundArgs bound(args, "do_reverse", {});
   if (subject.text()) return get_slice(engine, subject, Value(), Value(), Value(Int(-1)));
   if (!subject.seq() && !subject.dict() && !subject.is_undefined()) fail("argument must be iterable");
-  std::vector<Value> items = iterate(subject, engine.budget);
-  std::reverse(items.begin(), items.end());
+  const Items forward = iterate(subject, engine.budget);
+  const Holding holding(engine.budget, forward.size() * sizeof(Value));
+  std::vector<Value> items(forward.list().rbegin(), forward.list().rend());
   const bool generator = subject.seq() && subject.seq()->kind() == SeqKind::kIterator;
   return Value(make_seq(engine.budget, std::move(items), generator ? SeqKind::kList : SeqKind::kIterator));
 }
@@ -135,14 +137,15 @@ Value sort(Engine& engine, const Value& subject, const Args& args) {
   std::vector<Getter> getters;
   const Text* attributes = bound.get(2) ? bound.get(2)->text() : nullptr;
   if (attributes) {
-    for (const auto& [begin, end] : split_by(attributes->bytes(), ",", -1)) {
+    for (const auto& [begin, end] : split_by(attributes->bytes(), ",", -1, kMostAttributes)) {
       const Value part(sub_text(&engine.budget, *attributes, begin, end));
       getters.emplace_back(engine, &part);
     }
   } else {
     getters.emplace_back(engine, bound.get(2));
   }
-  const std::vector<Value> items = iterate(subject, engine.budget);
+  const Items items = iterate(subject, engine.budget);
+  const Holding holding(engine.budget, items.size() * (2 * sizeof(Value) + sizeof(std::size_t)));
   std::vector<Value> keys;
   keys.reserve(items.size());
   for (const Value& item : items) {
@@ -192,7 +195,9 @@ Value items(Engine& engine, const Value& subject, const Args& args) {
 Value unique(Engine& engine, const Value& subject, const Args& args) {
   const BoundArgs bound(args, "do_unique", {"case_sensitive", "attribute"});
   const Getter getter(engine, bound.get(1));
-  const std::vector<Value> all = iterate(subject, engine.budget);
+  const Items all = iterate(subject, engine.budget);
+  const Holding holding(engine.budget,
+                        all.size() * (sizeof(Dict::Entry) + sizeof(Value) + sizeof(std::size_t)));
   // A dict of keys → first item does the bookkeeping, hashing included.
   std::vector<Dict::Entry> entries;
   entries.reserve(all.size());
@@ -211,7 +216,7 @@ Value unique(Engine& engine, const Value& subject, const Args& args) {
 template <bool greatest>
 Value extreme(Engine& engine, const Value& subject, const Args& args) {
   const BoundArgs bound(args, "do_min", {"case_sensitive", "attribute"});
-  const std::vector<Value> all = iterate(subject, engine.budget);
+  const Items all = iterate(subject, engine.budget);
   if (all.empty()) return undefined_hint(engine, "No aggregated item, sequence was empty.");
   const Getter getter(engine, bound.get(1));
   const auto key = [&](const Value& item) { return folded(engine, getter(item), bound.flag(0, false)); };
@@ -240,8 +245,11 @@ Value sum(Engine& engine, const Value& subject, const Args& args) {
 }
 
 Value map(Engine& engine, const Value& subject, const Args& args) {
-  std::vector<Value> results;
   if (!truth(subject)) return Value(make_seq(engine.budget, {}, SeqKind::kIterator));
+  const Items all = iterate(subject, engine.budget);
+  const Holding holding(engine.budget, all.size() * sizeof(Value));
+  std::vector<Value> results;
+  results.reserve(all.size());
   if (args.positional.empty() && !args.named.empty()) {
     const Value *attribute = nullptr, *otherwise = nullptr;
     for (const auto& [name, value] : args.named) {
@@ -255,13 +263,13 @@ Value map(Engine& engine, const Value& subject, const Args& args) {
     }
     if (!attribute) fail("map requires a filter argument");
     const Getter getter(engine, attribute, otherwise);
-    for (const Value& item : iterate(subject, engine.budget)) results.push_back(getter(item));
+    for (const Value& item : all) results.push_back(getter(item));
   } else {
     if (args.positional.empty()) fail("map requires a filter argument");
     const TextPtr name = to_text(engine, args.positional[0]);
     if (!filter_exists(name->bytes())) fail("No filter named " + repr_string(name->bytes()) + ".");
     Args rest{{args.positional.begin() + 1, args.positional.end()}, args.named};
-    for (const Value& item : iterate(subject, engine.budget)) {
+    for (const Value& item : all) {
       results.push_back(apply_filter(engine, name->bytes(), item, rest));
     }
   }
@@ -270,8 +278,11 @@ Value map(Engine& engine, const Value& subject, const Args& args) {
 
 template <bool keep, bool by_attribute>
 Value select(Engine& engine, const Value& subject, const Args& args) {
-  std::vector<Value> results;
   if (!truth(subject)) return Value(make_seq(engine.budget, {}, SeqKind::kIterator));
+  const Items all = iterate(subject, engine.budget);
+  const Holding holding(engine.budget, all.size() * sizeof(Value));
+  std::vector<Value> results;
+  results.reserve(all.size());
   std::size_t used = 0;
   if (by_attribute && args.positional.empty()) fail("Missing parameter for attribute name");
   const Getter getter(engine, by_attribute ? &args.positional[used++] : nullptr);
@@ -284,7 +295,7 @@ Value select(Engine& engine, const Value& subject, const Args& args) {
                            args.positional.end());
     rest.named = args.named;
   }
-  for (const Value& item : iterate(subject, engine.budget)) {
+  for (const Value& item : all) {
     engine.budget.burn(1);
     const Value value = getter(item);
     const bool passed = test ? apply_test(engine, test->bytes(), value, rest) : truth(value);
@@ -306,6 +317,7 @@ Value batch(Engine& engine, const Value& subject, const Args& args) {
   if (!row.empty()) {
     if (bound.get(1) && !bound.get(1)->is_none()) {
       engine.budget.burn(static_cast<std::size_t>(std::min<std::int64_t>(size, 1'000'000'000)));
+      const Holding holding(engine.budget, static_cast<std::size_t>(size) * sizeof(Value));
       row.resize(static_cast<std::size_t>(size), *bound.get(1));
     }
     finish();
@@ -317,7 +329,7 @@ Value slices(Engine& engine, const Value& subject, const Args& args) {
   const BoundArgs bound(args, "do_slice", {"slices", "fill_with"});
   bound.need(0);
   const std::int64_t count = *bound.integer(0);
-  const std::vector<Value> all = iterate(subject, engine.budget);
+  const Items all = iterate(subject, engine.budget);
   if (count == 0) fail("integer division or modulo by zero");
   std::vector<Value> rows;
   engine.budget.burn(static_cast<std::size_t>(std::clamp<std::int64_t>(count, 0, 1'000'000'000)));

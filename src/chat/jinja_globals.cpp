@@ -32,11 +32,12 @@ Value range(Engine& engine, const Args& args) {
          ").");
   }
   engine.budget.burn(static_cast<std::size_t>(1 + size / 4));
-  engine.budget.hold(static_cast<std::size_t>(size) * sizeof(Value));
-  engine.budget.release(static_cast<std::size_t>(size) * sizeof(Value));
+  std::optional<Holding> holding(std::in_place, engine.budget,
+                                 static_cast<std::size_t>(size) * sizeof(Value));
   std::vector<Value> items;
   items.reserve(static_cast<std::size_t>(size));
   for (Int i = 0; i < size; ++i) items.push_back(Value(start + i * step));
+  holding.reset();
   return Value(SeqPtr(std::make_shared<const Range>(&engine.budget, start, stop, step, std::move(items))));
 }
 
@@ -55,12 +56,12 @@ std::vector<Dict::Entry> dict_entries(Engine& engine, const Args& args, std::str
           fail("cannot convert dictionary update sequence element #" + std::to_string(entries.size()) +
                " to a sequence");
         }
-        std::vector<Value> parts = iterate(pair, engine.budget);
+        const Items parts = iterate(pair, engine.budget);
         if (parts.size() != 2) {
           fail("dictionary update sequence element #" + std::to_string(entries.size()) + " has length " +
                std::to_string(parts.size()) + "; 2 is required");
         }
-        entries.emplace_back(std::move(parts[0]), std::move(parts[1]));
+        entries.emplace_back(parts[0], parts[1]);
       }
     }
   }

@@ -128,7 +128,7 @@ std::optional<Value> subscript(Engine& engine, const Value& object, const Value&
     const auto size = static_cast<Int>(text->length());
     if (index < 0) index += size;
     if (index < 0 || index >= size) return std::nullopt;
-    if (!text->ascii()) engine.budget.burn_read(static_cast<std::size_t>(index));
+    if (!text->ascii()) engine.budget.burn(static_cast<std::size_t>(index) / 8);
     const std::size_t begin = text->byte_offset(static_cast<std::size_t>(index));
     return Value(sub_text(&engine.budget, *text, begin, next_code_point(text->bytes(), begin)));
   }
@@ -194,15 +194,14 @@ Value get_slice(Engine& engine, const Value& object, const Value& start, const V
   const auto more = [&](Int at) { return by > 0 ? at < to : at > to; };
   if (text && by == 1) {
     if (from >= to) return Value(make_text(&engine.budget, "", TextOrigin::kTemplate, text->markup()));
-    if (!text->ascii()) engine.budget.burn_read(text->bytes().size());
+    if (!text->ascii()) engine.budget.burn(static_cast<std::size_t>(from + (to < size ? to : 0)) / 8);
     const std::size_t begin = text->byte_offset(static_cast<std::size_t>(from));
     return Value(sub_text(&engine.budget, *text, begin, text->byte_offset(static_cast<std::size_t>(to))));
   }
   if (text) {
     std::vector<std::size_t> offsets;
     engine.budget.burn(1 + text->length() / 4);
-    engine.budget.hold((text->length() + 1) * sizeof(std::size_t));
-    engine.budget.release((text->length() + 1) * sizeof(std::size_t));
+    const Holding holding(engine.budget, (text->length() + 1) * sizeof(std::size_t));
     offsets.reserve(text->length() + 1);
     for (std::size_t at = 0; at < text->bytes().size(); at = next_code_point(text->bytes(), at))
       offsets.push_back(at);
@@ -214,6 +213,8 @@ Value get_slice(Engine& engine, const Value& object, const Value& start, const V
     }
     return Value(out.finish(text->markup()));
   }
+  const Holding holding(engine.budget, seq->size() * sizeof(Value));
+  engine.budget.burn(seq->size() / 8);
   std::vector<Value> items;
   for (Int at = from; more(at); at += by) items.push_back(seq->items()[static_cast<std::size_t>(at)]);
   if (seq->kind() == SeqKind::kRange) {

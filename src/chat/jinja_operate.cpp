@@ -52,6 +52,7 @@ Value add(Engine& engine, const Value& a, const Value& b) {
   if (joins(left) && joins(right) && left->kind() == right->kind()) {
     std::vector<Value> items;
     engine.budget.burn(1 + (left->size() + right->size()) / 4);
+    const Holding holding(engine.budget, (left->size() + right->size()) * sizeof(Value));
     items.reserve(left->size() + right->size());
     items.insert(items.end(), left->items().begin(), left->items().end());
     items.insert(items.end(), right->items().begin(), right->items().end());
@@ -83,9 +84,7 @@ Value repeat(Engine& engine, const Value& value, Int times) {
     const auto limit = static_cast<Int>(engine.budget.fuel / seq.size());
     if (times > limit) fail_limit("the template needs more steps than allowed");
     engine.budget.burn(static_cast<std::size_t>(times) * seq.size());
-    const std::size_t bytes = static_cast<std::size_t>(times) * seq.size() * sizeof(Value);
-    engine.budget.hold(bytes);
-    engine.budget.release(bytes);
+    const Holding holding(engine.budget, static_cast<std::size_t>(times) * seq.size() * sizeof(Value));
     items.reserve(static_cast<std::size_t>(times) * seq.size());
     for (Int i = 0; i < times; ++i) items.insert(items.end(), seq.items().begin(), seq.items().end());
   }

@@ -9,13 +9,25 @@
 namespace exa::jinja {
 
 Tree parse_template(std::string_view source, std::size_t depth) {
-  return Parser(tokenize(source), depth).parse();
+  return Parser(source, depth).parse();
 }
 
 void Parser::fail_nesting() const {
   throw Error(ErrorKind::kBadInput,
               "template_limit: the template nests deeper than " + std::to_string(depth_),
               "template: line " + std::to_string(token().line));
+}
+
+const Token& Parser::following() {
+  if (!ahead_) ahead_ = lexer_.next();
+  return *ahead_;
+}
+
+Token Parser::next() {
+  Token taken = std::move(current_);
+  current_ = ahead_ ? std::move(*ahead_) : lexer_.next();
+  ahead_.reset();
+  return taken;
 }
 
 bool Parser::skip_name(std::string_view name) {
@@ -66,7 +78,7 @@ void Parser::expect_operator(std::string_view op) {
   if (!skip_operator(op)) fail_expected(op);
 }
 
-const Token& Parser::expect(TokenType type, std::string_view wanted) {
+Token Parser::expect(TokenType type, std::string_view wanted) {
   if (token().type != type) fail_expected(wanted);
   return next();
 }
@@ -210,7 +222,7 @@ void Parser::parse_if(Stmt& stmt) {
   while (true) {
     stmt.exprs.push_back(tuple(false));
     stmt.blocks.push_back(statements({"elif", "else", "endif"}));
-    const std::string& end = next().text;
+    const std::string end = next().text;
     if (end == "elif") continue;
     if (end == "else") {
       stmt.blocks.push_back(statements({"endif"}));
@@ -277,7 +289,7 @@ void Parser::signature(MacroDef& macro) {
   expect_operator("(");
   while (!at_operator(")")) {
     if (!macro.parameters.empty()) expect_operator(",");
-    const Token& name = token();
+    const Token name = token();
     const NameId parameter = name_target().name;
     if (std::find(macro.parameters.begin(), macro.parameters.end(), parameter) != macro.parameters.end()) {
       fail_syntax("duplicate argument " + repr_string(name.text) + " in function definition", name.line);
@@ -345,7 +357,7 @@ void Parser::parse_filter_block(Stmt& stmt) {
 }
 
 Target Parser::name_target() {
-  const Token& name = expect(TokenType::kName, "name");
+  const Token name = expect(TokenType::kName, "name");
   static constexpr std::string_view kConstants[] = {"true", "false", "none", "True", "False", "None"};
   if (std::find(std::begin(kConstants), std::end(kConstants), name.text) != std::end(kConstants)) {
     fail_syntax("can't assign to 'name'", name.line);

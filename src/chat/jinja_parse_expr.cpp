@@ -187,10 +187,10 @@ ExprPtr Parser::literal(Value value) {
 }
 
 ExprPtr Parser::primary() {
-  const Token& here = token();
-  switch (here.type) {
+  const std::uint32_t line = token().line;
+  switch (token().type) {
     case TokenType::kName: {
-      const std::string& name = next().text;
+      const std::string name = next().text;
       if (name == "true" || name == "True") return literal(Value(true));
       if (name == "false" || name == "False") return literal(Value(false));
       if (name == "none" || name == "None") return literal(Value());
@@ -198,7 +198,7 @@ ExprPtr Parser::primary() {
       if (name == "kwargs") use_.kwargs = true;
       if (name == "varargs") use_.varargs = true;
       Expr variable = start(ExprKind::kName);
-      variable.line = here.line;
+      variable.line = line;
       variable.name = intern(name);
       return make(std::move(variable));
     }
@@ -212,19 +212,19 @@ ExprPtr Parser::primary() {
     case TokenType::kFloat:
       return literal(Value(next().real));
     case TokenType::kOperator:
-      if (here.text == "(") {
+      if (token().text == "(") {
         next();
         ExprPtr inner = tuple(true, {}, true);
         expect_operator(")");
         return inner;
       }
-      if (here.text == "[") return list();
-      if (here.text == "{") return dictionary();
+      if (token().text == "[") return list();
+      if (token().text == "{") return dictionary();
       break;
     default:
       break;
   }
-  fail_here("unexpected " + repr_string(described(here)));
+  fail_here("unexpected " + repr_string(described(token())));
 }
 
 ExprPtr Parser::list() {
@@ -320,7 +320,7 @@ ExprPtr Parser::test(ExprPtr base) {
 ExprPtr Parser::subscript(ExprPtr base) {
   Expr expr = start(ExprKind::kAttribute);
   if (skip_operator(".")) {
-    const Token& name = next();
+    const Token name = next();
     if (name.type == TokenType::kName) {
       expr.text = name.text;
       expr.items.push_back(std::move(base));

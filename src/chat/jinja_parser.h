@@ -4,6 +4,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -16,7 +17,8 @@ namespace exa::jinja {
 
 class Parser {
  public:
-  Parser(std::vector<Token> tokens, std::size_t depth) : tokens_(std::move(tokens)), depth_(depth) {}
+  Parser(std::string_view source, std::size_t depth)
+      : lexer_(source), current_(lexer_.next()), depth_(depth) {}
   Tree parse();
 
  private:
@@ -38,9 +40,9 @@ class Parser {
   };
 
   [[noreturn]] void fail_nesting() const;
-  const Token& token() const { return tokens_[at_]; }
-  const Token& following() const { return tokens_[at_ + 1 < tokens_.size() ? at_ + 1 : at_]; }
-  const Token& next() { return at_ + 1 < tokens_.size() ? tokens_[at_++] : tokens_[at_]; }
+  const Token& token() const { return current_; }
+  const Token& following();
+  Token next();
   bool at_name(std::string_view name) const {
     return token().type == TokenType::kName && token().text == name;
   }
@@ -50,7 +52,7 @@ class Parser {
   bool skip_name(std::string_view name);
   bool skip_operator(std::string_view op);
   void expect_operator(std::string_view op);
-  const Token& expect(TokenType type, std::string_view described);
+  Token expect(TokenType type, std::string_view described);
   static std::string described(const Token& token);
   [[noreturn]] void fail_expected(std::string_view described) const;
   [[noreturn]] void fail_here(std::string message) const { fail_syntax(std::move(message), token().line); }
@@ -106,8 +108,9 @@ class Parser {
   Target single_target(bool with_namespace);
   Target name_target();
 
-  std::vector<Token> tokens_;
-  std::size_t at_ = 0;
+  Lexer lexer_;
+  Token current_;
+  std::optional<Token> ahead_;
   std::size_t depth_;
   std::size_t nesting_ = 0;
   bool soft_ = false;      // straight inside an if or an inline if: unknown filters fail when reached

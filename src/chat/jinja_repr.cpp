@@ -289,34 +289,32 @@ bool less(const Value& a, const Value& b, std::string_view operation, bool swapp
        type_name(right) + "'");
 }
 
-std::vector<Value> iterate(const Value& value, Budget& budget) {
+Items iterate(const Value& value, Budget& budget) {
+  if (value.seq()) {
+    budget.burn(1 + value.seq()->size() / 8);
+    return Items(value.seq_ptr());
+  }
+  const Text* text = value.text();
+  const Dict* dict = value.dict();
+  if (!text && !dict && !value.is_undefined()) {
+    if (value.loop()) throw Error(ErrorKind::kUnsupported, "iterating over loop in a template");
+    fail("'" + type_name(value) + "' object is not iterable");
+  }
+  const std::size_t size = text ? text->length() : dict ? dict->size() : 0;
+  budget.burn(1 + size / (text ? 1 : 4));
+  Holding holding(budget, size * sizeof(Value));
   std::vector<Value> items;
-  if (const Seq* seq = value.seq()) {
-    budget.burn(1 + seq->size() / 4);
-    return seq->iterate();
-  }
-  if (const Dict* dict = value.dict()) {
-    budget.burn(1 + dict->size() / 4);
-    items.reserve(dict->size());
+  items.reserve(size);
+  if (dict) {
     for (const auto& entry : dict->entries()) items.push_back(entry.first);
-    return items;
-  }
-  if (const Text* text = value.text()) {
-    budget.burn(1 + text->length());
-    // Each character becomes a string of its own: prove the memory before asking for it.
-    budget.hold(text->length() * sizeof(Value));
-    budget.release(text->length() * sizeof(Value));
-    items.reserve(text->length());
+  } else if (text) {
     for (std::size_t at = 0; at < text->bytes().size();) {
       const std::size_t next = next_code_point(text->bytes(), at);
       items.push_back(Value(sub_text(&budget, *text, at, next)));
       at = next;
     }
-    return items;
   }
-  if (value.is_undefined()) return items;
-  if (value.loop()) throw Error(ErrorKind::kUnsupported, "iterating over loop in a template");
-  fail("'" + type_name(value) + "' object is not iterable");
+  return Items(std::move(items), std::move(holding));
 }
 
 std::size_t length(const Value& value) {

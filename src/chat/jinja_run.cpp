@@ -228,8 +228,7 @@ Renderer::Flow Renderer::run_for(const Stmt& stmt, const Value& items, std::size
   const Target& target = stmt.targets[0];
   const Expr* filter = stmt.exprs[1].get();
   const std::shared_ptr<Scope> outer = scope_;
-  const std::vector<Value> made = items.seq() ? std::vector<Value>() : iterate(items, budget);
-  const std::vector<Value>& all = items.seq() ? items.seq()->iterate() : made;
+  const Items all = iterate(items, budget);
   std::size_t at = 0;
 
   const auto fetch = [&]() -> std::optional<Value> {
@@ -423,7 +422,7 @@ void Renderer::unpack(const Target& target, const Value& value) {
   if (!value.seq() && !value.dict() && !value.text() && !value.is_undefined()) {
     fail("cannot unpack non-iterable " + type_name(value) + " object");
   }
-  const std::vector<Value> items = iterate(value, budget);
+  const Items items = iterate(value, budget);
   const std::size_t expected = target.parts.size();
   if (items.size() < expected) {
     fail("not enough values to unpack (expected " + std::to_string(expected) + ", got " +

@@ -8,14 +8,19 @@
 namespace exa::jinja {
 
 CodePoint code_point_at(std::string_view bytes, std::size_t at) {
-  const auto byte = static_cast<unsigned char>(bytes[at]);
-  if (byte < 0x80) return {byte, 1};
-  utf8proc_int32_t value = 0;
-  const auto size =
-      utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(bytes.data() + at),
-                       static_cast<utf8proc_ssize_t>(std::min<std::size_t>(bytes.size() - at, 4)), &value);
-  if (size < 1) return {0xFFFD, 1};
-  return {static_cast<char32_t>(value), static_cast<std::size_t>(size)};
+  const auto byte = [&](std::size_t i) -> char32_t { return static_cast<unsigned char>(bytes[at + i]); };
+  const char32_t first = byte(0);
+  if (first < 0x80) return {first, 1};
+  const std::size_t size = first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+  if (size == 0 || bytes.size() - at < size) return {0xFFFD, 1};
+  char32_t value = first & (0x7Fu >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return {0xFFFD, 1};
+    value = value << 6 | (byte(i) & 0x3F);
+  }
+  static constexpr char32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+  if (value < kSmallest[size] || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return {0xFFFD, 1};
+  return {value, size};
 }
 
 std::size_t next_code_point(std::string_view bytes, std::size_t at) {
@@ -226,14 +231,14 @@ std::size_t find_last(std::string_view bytes, std::string_view wanted) {
   return found == std::string_view::npos ? found : bytes.size() - found - wanted.size();
 }
 
-std::vector<ByteRange> split_spaces(std::string_view bytes, std::int64_t limit) {
+std::vector<ByteRange> split_spaces(std::string_view bytes, std::int64_t limit, std::size_t most) {
   std::vector<ByteRange> parts;
   std::size_t at = 0;
   const auto skip = [&](bool spaces) {
     while (at < bytes.size() && is_space(code_point_at(bytes, at).value) == spaces)
       at = next_code_point(bytes, at);
   };
-  for (skip(true); at < bytes.size(); skip(true)) {
+  for (skip(true); at < bytes.size() && parts.size() <= most; skip(true)) {
     if (limit >= 0 && static_cast<std::int64_t>(parts.size()) == limit) {
       parts.emplace_back(at, bytes.size());
       break;
@@ -245,10 +250,11 @@ std::vector<ByteRange> split_spaces(std::string_view bytes, std::int64_t limit) 
   return parts;
 }
 
-std::vector<ByteRange> split_by(std::string_view bytes, std::string_view separator, std::int64_t limit) {
+std::vector<ByteRange> split_by(std::string_view bytes, std::string_view separator, std::int64_t limit,
+                                std::size_t most) {
   std::vector<ByteRange> parts;
   std::size_t begin = 0;
-  while (limit < 0 || static_cast<std::int64_t>(parts.size()) < limit) {
+  while ((limit < 0 || static_cast<std::int64_t>(parts.size()) < limit) && parts.size() <= most) {
     const std::size_t found = find_first(bytes, separator, begin);
     if (found == std::string_view::npos) break;
     parts.emplace_back(begin, found);
@@ -258,7 +264,7 @@ std::vector<ByteRange> split_by(std::string_view bytes, std::string_view separat
   return parts;
 }
 
-std::vector<ByteRange> rsplit_spaces(std::string_view bytes, std::int64_t limit) {
+std::vector<ByteRange> rsplit_spaces(std::string_view bytes, std::int64_t limit, std::size_t most) {
   std::vector<ByteRange> parts;
   std::size_t end = bytes.size();
   const auto skip = [&](bool spaces) {
@@ -268,7 +274,7 @@ std::vector<ByteRange> rsplit_spaces(std::string_view bytes, std::int64_t limit)
       end = at;
     }
   };
-  for (skip(true); end > 0; skip(true)) {
+  for (skip(true); end > 0 && parts.size() <= most; skip(true)) {
     if (limit >= 0 && static_cast<std::int64_t>(parts.size()) == limit) {
       parts.emplace_back(0, end);
       break;
@@ -281,10 +287,11 @@ std::vector<ByteRange> rsplit_spaces(std::string_view bytes, std::int64_t limit)
   return parts;
 }
 
-std::vector<ByteRange> rsplit_by(std::string_view bytes, std::string_view separator, std::int64_t limit) {
+std::vector<ByteRange> rsplit_by(std::string_view bytes, std::string_view separator, std::int64_t limit,
+                                 std::size_t most) {
   const std::string reversed(bytes.rbegin(), bytes.rend());
   const std::string reversed_separator(separator.rbegin(), separator.rend());
-  std::vector<ByteRange> parts = split_by(reversed, reversed_separator, limit);
+  std::vector<ByteRange> parts = split_by(reversed, reversed_separator, limit, most);
   std::reverse(parts.begin(), parts.end());
   for (auto& [begin, end] : parts) {
     begin = bytes.size() - begin;
@@ -294,10 +301,10 @@ std::vector<ByteRange> rsplit_by(std::string_view bytes, std::string_view separa
   return parts;
 }
 
-std::vector<ByteRange> split_lines(std::string_view bytes, bool keep_ends) {
+std::vector<ByteRange> split_lines(std::string_view bytes, bool keep_ends, std::size_t most) {
   std::vector<ByteRange> lines;
   std::size_t begin = 0;
-  for (std::size_t at = 0; at < bytes.size();) {
+  for (std::size_t at = 0; at < bytes.size() && lines.size() <= most;) {
     const CodePoint point = code_point_at(bytes, at);
     std::size_t next = at + point.size;
     if (is_line_break(point.value)) {

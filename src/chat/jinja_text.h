@@ -54,11 +54,13 @@ std::size_t find_first(std::string_view bytes, std::string_view wanted, std::siz
 std::size_t find_last(std::string_view bytes, std::string_view wanted);
 
 using ByteRange = std::pair<std::size_t, std::size_t>;
-// str.split and str.rsplit; limit < 0: no limit.
-std::vector<ByteRange> split_spaces(std::string_view bytes, std::int64_t limit);
-std::vector<ByteRange> split_by(std::string_view bytes, std::string_view separator, std::int64_t limit);
-std::vector<ByteRange> rsplit_spaces(std::string_view bytes, std::int64_t limit);
-std::vector<ByteRange> rsplit_by(std::string_view bytes, std::string_view separator, std::int64_t limit);
-std::vector<ByteRange> split_lines(std::string_view bytes, bool keep_ends);
+// str.split and str.rsplit; limit < 0: no limit. All stop at most + 1 parts, for the caller to refuse.
+std::vector<ByteRange> split_spaces(std::string_view bytes, std::int64_t limit, std::size_t most);
+std::vector<ByteRange> split_by(std::string_view bytes, std::string_view separator, std::int64_t limit,
+                                std::size_t most);
+std::vector<ByteRange> rsplit_spaces(std::string_view bytes, std::int64_t limit, std::size_t most);
+std::vector<ByteRange> rsplit_by(std::string_view bytes, std::string_view separator, std::int64_t limit,
+                                 std::size_t most);
+std::vector<ByteRange> split_lines(std::string_view bytes, bool keep_ends, std::size_t most);
 
 }  // namespace exa::jinja

@@ -86,16 +86,19 @@ Value split(const Call& call) {
   const BoundArgs bound(call.args, call.name, {"sep", "maxsplit"});
   const std::int64_t limit = bound.integer(1).value_or(-1);
   std::vector<ByteRange> parts;
+  const std::size_t most = call.engine.budget.most_parts();
   call.engine.budget.burn_read(call.bytes().size());
   if (!bound.get(0) || bound.get(0)->is_none()) {
-    parts = from_right ? rsplit_spaces(call.bytes(), limit) : split_spaces(call.bytes(), limit);
+    parts = from_right ? rsplit_spaces(call.bytes(), limit, most) : split_spaces(call.bytes(), limit, most);
   } else {
     if (!bound.get(0)->text()) fail("must be str or None, not " + type_name(*bound.get(0)));
     const std::string& separator = bound.get(0)->text()->bytes();
     if (separator.empty()) fail("empty separator");
-    parts = from_right ? rsplit_by(call.bytes(), separator, limit) : split_by(call.bytes(), separator, limit);
+    parts = from_right ? rsplit_by(call.bytes(), separator, limit, most)
+                       : split_by(call.bytes(), separator, limit, most);
   }
   call.engine.budget.burn(parts.size());
+  const Holding holding(call.engine.budget, parts.size() * (sizeof(Value) + sizeof(ByteRange)));
   std::vector<Value> items;
   items.reserve(parts.size());
   for (const auto& [begin, end] : parts) items.push_back(call.part(begin, end));
@@ -105,10 +108,13 @@ Value split(const Call& call) {
 Value splitlines(const Call& call) {
   const BoundArgs bound(call.args, call.name, {"keepends"});
   call.engine.budget.burn_read(call.bytes().size());
+  const std::vector<ByteRange> lines =
+      split_lines(call.bytes(), bound.flag(0, false), call.engine.budget.most_parts());
+  call.engine.budget.burn(lines.size());
+  const Holding holding(call.engine.budget, lines.size() * (sizeof(Value) + sizeof(ByteRange)));
   std::vector<Value> items;
-  for (const auto& [begin, end] : split_lines(call.bytes(), bound.flag(0, false))) {
-    items.push_back(call.part(begin, end));
-  }
+  items.reserve(lines.size());
+  for (const auto& [begin, end] : lines) items.push_back(call.part(begin, end));
   return Value(make_seq(call.engine.budget, std::move(items)));
 }
 
@@ -145,7 +151,8 @@ std::optional<ByteRange> window(const Call& call) {
   const std::int64_t start = place(1, 0);
   const std::int64_t end = std::min(place(2, size), size);
   if (start > end) return std::nullopt;
-  call.engine.budget.burn_read(call.self.ascii() ? 0 : call.bytes().size());
+  if (!call.self.ascii())
+    call.engine.budget.burn(static_cast<std::size_t>(start + (end < size ? end : 0)) / 8);
   return ByteRange{call.self.byte_offset(static_cast<std::size_t>(start)),
                    call.self.byte_offset(static_cast<std::size_t>(end))};
 }

@@ -7,6 +7,7 @@
 // kMaxNesting. Source: Python's data model and Jinja2 3.1's Undefined, observed; limits from reliability G36.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -39,6 +40,24 @@ struct Budget {
   void burn_read(std::size_t bytes) { burn(1 + bytes / 64); }
   void hold(std::size_t bytes);
   void release(std::size_t bytes) noexcept { live_bytes -= bytes; }
+  // Into how many pieces a string can still be cut.
+  std::size_t most_parts() const { return std::min(fuel, (live_limit - live_bytes) / 48); }
+};
+
+// Bytes of a working copy, counted while it lives.
+class Holding {
+ public:
+  Holding() = default;
+  Holding(Budget& budget, std::size_t bytes) : budget_(&budget), bytes_(bytes) { budget.hold(bytes); }
+  Holding(Holding&& other) noexcept : budget_(std::exchange(other.budget_, nullptr)), bytes_(other.bytes_) {}
+  Holding& operator=(Holding&&) = delete;
+  ~Holding() {
+    if (budget_) budget_->release(bytes_);
+  }
+
+ private:
+  Budget* budget_ = nullptr;
+  std::size_t bytes_ = 0;
 };
 
 [[noreturn]] void fail(std::string message);        // kBadInput, Jinja2's or Python's wording
@@ -274,8 +293,30 @@ bool equal(const Value& a, const Value& b, Budget& budget);
 // a < b for sorting and comparing. The error of types that do not compare names operation; with swapped, the
 // source said b OPERATION a.
 bool less(const Value& a, const Value& b, std::string_view operation, bool swapped, Budget& budget);
-// Items as a for loop sees them. Errors: kBadInput "'int' object is not iterable".
-std::vector<Value> iterate(const Value& value, Budget& budget);
+
+// Items as a for loop sees them: those of a sequence where they are, or a working copy.
+class Items {
+ public:
+  explicit Items(SeqPtr seq) : seq_(std::move(seq)), items_(&seq_->iterate()) {}
+  Items(std::vector<Value> made, Holding holding)
+      : made_(std::make_unique<std::vector<Value>>(std::move(made))),
+        holding_(std::move(holding)),
+        items_(made_.get()) {}
+  const std::vector<Value>& list() const { return *items_; }
+  std::size_t size() const { return items_->size(); }
+  bool empty() const { return items_->empty(); }
+  const Value& operator[](std::size_t i) const { return (*items_)[i]; }
+  auto begin() const { return items_->begin(); }
+  auto end() const { return items_->end(); }
+
+ private:
+  SeqPtr seq_;
+  std::unique_ptr<std::vector<Value>> made_;
+  Holding holding_;
+  const std::vector<Value>* items_;
+};
+// Errors: kBadInput "'int' object is not iterable".
+Items iterate(const Value& value, Budget& budget);
 std::size_t length(const Value& value);  // Errors: kBadInput "object of type 'int' has no len()"
 
 TextPtr make_text(Budget* budget, std::string bytes, TextOrigin origin, bool markup = false);
