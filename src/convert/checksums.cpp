@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "convert/gguf_writer.h"
+#include "convert/packed_linears.h"
 #include "kernels/quant.h"
 
 namespace exa {
@@ -53,7 +54,8 @@ FileSums sum_file(const Checkpoint::File& file) {
 TensorSums sum_tensor(const Checkpoint& checkpoint, const TensorInfo& tensor) {
   TensorSums result;
   result.name = tensor.name;
-  result.scanned = can_decode(tensor.type);
+  const bool fp8 = tensor.type == DType::kF8E4M3;
+  result.scanned = fp8 || can_decode(tensor.type);
   const DTypeTraits& type = traits(tensor.type);
   const std::uint64_t step = kChunkBytes / type.block_bytes * type.block_bytes;
   StreamSums sums;
@@ -67,7 +69,13 @@ TensorSums sum_tensor(const Checkpoint& checkpoint, const TensorInfo& tensor) {
     crc = crc32c(crc, chunk);
     if (!result.scanned) continue;
     values.resize(chunk.size() / type.block_bytes * type.block_size);
-    decode_row(tensor.type, chunk.data(), values.size(), values.data());
+    if (fp8) {
+      for (std::size_t i = 0; i < chunk.size(); ++i) {
+        values[i] = f8_e4m3_values()[std::to_integer<std::size_t>(chunk[i])];
+      }
+    } else {
+      decode_row(tensor.type, chunk.data(), values.size(), values.data());
+    }
     scan(values, result);
   }
   result.sums = sums.finish();
