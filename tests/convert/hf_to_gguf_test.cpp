@@ -114,29 +114,102 @@ TEST(Convert, SamplingAndPresencePenalty) {
   EXPECT_EQ(stated.presence_penalty, 1.5);
 }
 
-// Stores a linear of the arrays packed and gives back the decoded numbers.
+// A way of storing one linear layer of the tiny model, and the source that decodes it.
 struct Packing {
+  const char* name;
   const char* config;
   std::function<void(Arrays&, const std::string& module)> pack;
+  std::function<std::shared_ptr<const RowSource>(const Checkpoint&, PackedShape, const std::string& module)>
+      source;
 };
 
-void expect_packed_conversion(const Packing& packing, const std::string& module,
-                              const std::string& gguf_name) {
+void PrintTo(const Packing& packing, std::ostream* out) {
+  *out << packing.name;
+}
+
+// The layer that is packed, [128, 256]; the configs exempt all others.
+const std::string kDown = "model.layers.0.mlp.down_proj";
+constexpr const char* kFp8Config = R"({"quant_method": "compressed-tensors", "format": "float-quantized",
+  "ignore": ["re:.*self_attn.*", "re:model.layers.1.*", "model.layers.0.mlp.gate_proj",
+             "model.layers.0.mlp.up_proj"],
+  "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float",
+    "strategy": "channel", "symmetric": true}}}})";
+constexpr const char* kInt4Config = R"({"quant_method": "compressed-tensors", "format": "pack-quantized",
+  "ignore": ["re:.*self_attn.*", "re:model.layers.1.*", "model.layers.0.mlp.gate_proj",
+             "model.layers.0.mlp.up_proj", "lm_head"],
+  "config_groups": {"group_0": {"format": "pack-quantized", "targets": ["Linear"], "weights": {"num_bits": 4,
+    "type": "int", "strategy": "group", "group_size": 128, "symmetric": true, "actorder": null}}}})";
+constexpr const char* kBlockConfig = R"({"quant_method": "fp8", "activation_scheme": "dynamic",
+  "weight_block_size": [128, 128],
+  "modules_to_not_convert": ["self_attn", "layers.1.", "gate_proj", "up_proj"]})";
+constexpr const char* kAwqConfig = R"({"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm",
+  "zero_point": true, "modules_to_not_convert": ["self_attn", "layers.1.", "gate_proj", "up_proj"]})";
+
+// Bytes that differ and are neither NaN as FP8 nor as halves.
+std::vector<std::byte> some_bytes(std::size_t n) {
+  std::vector<std::byte> bytes(n);
+  for (std::size_t i = 0; i < n; ++i) bytes[i] = static_cast<std::byte>(i * 37 % 113);
+  return bytes;
+}
+
+// Replaces the layer's weight by other tensors of the same prefix.
+void replace(Arrays& arrays, const std::string& module, const Arrays& parts) {
+  std::erase_if(arrays, [&](const NamedArray& array) { return array.name == module + ".weight"; });
+  for (NamedArray part : parts) {
+    part.name = module + part.name;
+    if (part.bytes.empty()) {
+      std::size_t n = row_bytes(part.type, 1);
+      for (const std::uint64_t dimension : part.shape) n *= dimension;
+      part.bytes = some_bytes(n);
+    }
+    arrays.push_back(std::move(part));
+  }
+}
+
+std::vector<std::byte> stated_shape() {
+  const std::uint64_t sides[] = {128, 256};
+  const auto bytes = std::as_bytes(std::span(sides));
+  return {bytes.begin(), bytes.end()};
+}
+
+void pack_fp8(Arrays& arrays, const std::string& module) {
+  replace(arrays, module,
+          {{".weight", DType::kF8E4M3, {128, 256}, {}}, {".weight_scale", DType::kBF16, {128, 1}, {}}});
+}
+void pack_int4(Arrays& arrays, const std::string& module) {
+  replace(arrays, module,
+          {{".weight_packed", DType::kI32, {128, 32}, {}},
+           {".weight_scale", DType::kBF16, {128, 2}, {}},
+           {".weight_shape", DType::kI64, {2}, stated_shape()}});
+}
+void pack_blocks(Arrays& arrays, const std::string& module) {
+  replace(arrays, module,
+          {{".weight", DType::kF8E4M3, {128, 256}, {}}, {".weight_scale_inv", DType::kF32, {1, 2}, {}}});
+}
+void pack_awq(Arrays& arrays, const std::string& module) {
+  replace(arrays, module,
+          {{".qweight", DType::kI32, {256, 16}, {}},
+           {".qzeros", DType::kI32, {2, 16}, {}},
+           {".scales", DType::kF16, {2, 128}, {}}});
+}
+
+class ConvertPacked : public testing::TestWithParam<Packing> {};
+
+TEST_P(ConvertPacked, StoresRoundedBf16) {
+  const Packing& packing = GetParam();
   const TinyFolder folder;
-  folder.edit_tensors([&](Arrays& arrays) { packing.pack(arrays, module); });
+  folder.edit_tensors([&](Arrays& arrays) { packing.pack(arrays, kDown); });
   folder.edit_config(
       [&](auto& config) { config["quantization_config"] = nlohmann::ordered_json::parse(packing.config); });
   convert_huggingface(folder.options());
   const Checkpoint source = Checkpoint::open(folder.path());
   const Checkpoint result = Checkpoint::open(folder.output());
-  const TensorInfo& tensor = *result.find(gguf_name);
+  const TensorInfo& tensor = *result.find("blk.0.ffn_down.weight");
   EXPECT_EQ(tensor.type, DType::kBF16);
-  const TensorInfo& weight = *source.find(module + ".weight");
-  const TensorInfo& scale = *source.find(module + ".weight_scale");
   const PackedShape shape{tensor.shape[0], tensor.shape[1]};
   std::vector<float> decoded(tensor.n_elements());
   RowScratch scratch;
-  fp8_channel_rows(source, shape, weight, scale)->read_f32(0, shape.n_out, decoded.data(), scratch);
+  packing.source(source, shape, kDown)->read_f32(0, shape.n_out, decoded.data(), scratch);
   const std::vector<std::byte> stored = read_all(result, tensor);
   for (std::size_t i = 0; i < decoded.size(); ++i) {
     std::uint16_t half;
@@ -145,31 +218,29 @@ void expect_packed_conversion(const Packing& packing, const std::string& module,
   }
 }
 
-void pack_fp8(Arrays& arrays, const std::string& module) {
-  NamedArray& weight = array_named(arrays, module + ".weight");
-  weight.type = DType::kF8E4M3;
-  weight.bytes.resize(weight.bytes.size() / 2);  // low bytes of bf16 numbers: as good as random
-  for (std::byte& code : weight.bytes) {
-    if ((code & std::byte{0x7f}) == std::byte{0x7f}) code = std::byte{0x11};
-  }
-  NamedArray scale{module + ".weight_scale", DType::kBF16, {weight.shape[0], 1}, {}};
-  for (std::uint64_t i = 0; i < weight.shape[0]; ++i) {
-    const std::uint16_t half = f32_to_bf16(0.001f * static_cast<float>(i + 1));
-    const auto bytes = std::as_bytes(std::span(&half, 1));
-    scale.bytes.insert(scale.bytes.end(), bytes.begin(), bytes.end());
-  }
-  arrays.push_back(std::move(scale));
-}
-
-constexpr const char* kFp8Config = R"({"quant_method": "compressed-tensors", "format": "float-quantized",
-  "ignore": ["re:.*self_attn.*", "model.layers.1.mlp.gate_proj", "model.layers.1.mlp.up_proj",
-             "model.layers.1.mlp.down_proj", "model.layers.0.mlp.gate_proj", "model.layers.0.mlp.up_proj"],
-  "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float",
-    "strategy": "channel", "symmetric": true}}}})";
-
-TEST(Convert, PackedLayersAreStoredAsRoundedBf16) {
-  expect_packed_conversion({kFp8Config, pack_fp8}, "model.layers.0.mlp.down_proj", "blk.0.ffn_down.weight");
-}
+INSTANTIATE_TEST_SUITE_P(
+    Formats, ConvertPacked,
+    testing::Values(Packing{"Fp8Channel", kFp8Config, pack_fp8,
+                            [](const Checkpoint& c, PackedShape shape, const std::string& m) {
+                              return fp8_channel_rows(c, shape, *c.find(m + ".weight"),
+                                                      *c.find(m + ".weight_scale"));
+                            }},
+                    Packing{"Int4Group", kInt4Config, pack_int4,
+                            [](const Checkpoint& c, PackedShape shape, const std::string& m) {
+                              return int4_group_rows(c, shape, *c.find(m + ".weight_packed"),
+                                                     *c.find(m + ".weight_scale"), 128);
+                            }},
+                    Packing{"Fp8Block", kBlockConfig, pack_blocks,
+                            [](const Checkpoint& c, PackedShape shape, const std::string& m) {
+                              return fp8_block_rows(c, shape, *c.find(m + ".weight"),
+                                                    *c.find(m + ".weight_scale_inv"), 128, 128);
+                            }},
+                    Packing{"AwqGemm", kAwqConfig, pack_awq,
+                            [](const Checkpoint& c, PackedShape shape, const std::string& m) {
+                              return awq_gemm_rows(c, shape, *c.find(m + ".qweight"), *c.find(m + ".qzeros"),
+                                                   *c.find(m + ".scales"), 128);
+                            }}),
+    [](const auto& test) { return test.param.name; });
 
 TEST(Convert, QuantizationConfigDecidesNotTheTensors) {
   // The config says packed, the file holds plain numbers.
