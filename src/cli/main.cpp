@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/chat.h"
 #include "cli/convert.h"
+#include "cli/imatrix.h"
 #include "cli/inspect.h"
 #include "cli/interrupt.h"
 #include "cli/logits.h"
@@ -19,24 +20,12 @@
 #include "cli/tokenize.h"
 #include "cli/verify.h"
 #include "exaone/engine.h"
-#include "text/utf8.h"
 
 namespace exa {
 namespace {
 
-// One line of UTF-8, whatever a file is called or a parser says.
 int complain(const std::string& message, ErrorKind kind) {
-  std::string text;
-  append_replacing_invalid(text, message);
-  std::string line = "exaone: ";
-  for (const char c : text) {
-    if (c == '\n') {
-      line += "\\n";
-    } else {
-      line += c;
-    }
-  }
-  write_note(for_terminal(line) + "\n");
+  write_note("exaone: " + one_line(message) + "\n");
   return exit_code(kind);
 }
 
@@ -58,6 +47,7 @@ int run_command_line(int argc, char** argv) {
   add_template(app);
   add_logits(app);
   add_verify(app);
+  add_imatrix(app);
   add_perplexity(app);
   add_convert(app);
   add_split(app);
