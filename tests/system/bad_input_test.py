@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 """Whatever is wrong with the input: the right exit code, one line on stderr, nothing on stdout."""
 
+import json
+import os
+import resource
 import struct
+import subprocess
 import unittest
 
-from black_box import (BAD_INPUT, DENSE, DENSE_GGUF, HYBRID, IO, MODELS, NESTED, UNSUPPORTED, USAGE, BlackBox,
-                       edit_json, edit_safetensors_header, exaone, gguf_key, gguf_tensor, jsonl, write_safetensors)
+from black_box import (BAD_INPUT, BINARY, DENSE, DENSE_GGUF, HYBRID, IO, MEMORY, MODELS, NESTED, UNSUPPORTED, USAGE,
+                       BlackBox, edit_json, edit_safetensors_header, exaone, gguf_key, gguf_tensor, jsonl, write_safetensors)
 
 PIECES = 64
 
@@ -172,6 +176,37 @@ class Files(BlackBox):
         edit_safetensors_header(folder / "model.safetensors", narrow)
         edit_json(folder / "config.json", lambda c: c.update(vocab_size=900))
         self.fail_with(BAD_INPUT, "run", "-m", folder, "-p", "x")
+
+
+class Memory(BlackBox):
+    LIMIT_BYTES = 512 << 20
+
+    @unittest.skipIf(os.environ.get("EXAONE_SANITIZE"), "a sanitizer needs address space of its own")
+    def test_weights_that_do_not_fit(self):
+        folder = self.copy_folder(DENSE)
+        path = folder / "model.safetensors"
+        data = path.read_bytes()
+        length = struct.unpack_from("<Q", data)[0]
+        header, n_rows, body = json.loads(data[8:8 + length]), 4_000_000, b""
+        embedding = header.pop("model.embed_tokens.weight")
+        for name, entry in header.items():
+            if name != "__metadata__":
+                begin, end = entry["data_offsets"]
+                entry["data_offsets"] = [len(body), len(body) + end - begin]
+                body += data[8 + length + begin:8 + length + end]
+        embedding["shape"][0] = n_rows
+        total = len(body) + n_rows * embedding["shape"][1] * 2
+        embedding["data_offsets"] = [len(body), total]
+        text = json.dumps({**header, "model.embed_tokens.weight": embedding}).encode()
+        with open(path, "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text + body)
+            file.truncate(8 + len(text) + total)  # the embedding is a hole: a gigabyte that takes no disk
+        edit_json(folder / "config.json", lambda c: c.update(vocab_size=n_rows))
+        done = subprocess.run([BINARY, "run", "-m", folder, "-p", "x", "-n", "1"], capture_output=True, check=False,
+                              timeout=120, preexec_fn=lambda: resource.setrlimit(
+                                  resource.RLIMIT_AS, (self.LIMIT_BYTES, self.LIMIT_BYTES)))
+        self.assertEqual((done.returncode, done.stdout), (MEMORY, b""), done.stderr)
+        self.assertTrue(done.stderr.startswith(b"exaone: ") and done.stderr.count(b"\n") == 1, done.stderr)
 
 
 class Truncated(BlackBox):

@@ -19,7 +19,7 @@ HYBRID = MODELS / "tiny-exaone4-hybrid"
 NESTED = MODELS / "tiny-exaone4_5"
 DENSE_GGUF = DENSE / "tiny-exaone4.Q8_0.gguf"
 
-USAGE, BAD_INPUT, UNSUPPORTED, IO = 1, 2, 3, 5
+USAGE, BAD_INPUT, UNSUPPORTED, MEMORY, IO = 1, 2, 3, 4, 5
 
 
 def model_files():
