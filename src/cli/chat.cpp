@@ -149,7 +149,7 @@ void Conversation::ask(const std::string& line) {
     // The person can do something about it: shorten, /clear, ask otherwise.
     if (!interactive_ || error.kind() != ErrorKind::kBadInput) throw;
     request_.messages.pop_back();
-    note(std::string("exaone: ") + error.what());
+    note("exaone: " + one_line(error.what()));
     return;
   }
   if (!at_line_start_ || !interactive_) write_out("\n");

@@ -129,4 +129,18 @@ std::string for_terminal(std::string_view text) {
   return out;
 }
 
+std::string one_line(std::string_view bytes) {
+  std::string text;
+  append_replacing_invalid(text, bytes);
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n') {
+      line += "\\n";
+    } else {
+      line += c;
+    }
+  }
+  return for_terminal(line);
+}
+
 }  // namespace exa

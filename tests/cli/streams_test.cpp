@@ -89,5 +89,10 @@ TEST(Streams, NothingDrivesTheTerminal) {
   EXPECT_EQ(for_terminal(""), "");
 }
 
+TEST(Streams, OneLineOfAnything) {
+  EXPECT_EQ(one_line("a\nb\x1b[m\xff\xc3"), "a\\nb\ufffd[m\ufffd\ufffd");
+  EXPECT_EQ(one_line("한글"), "한글");
+}
+
 }  // namespace
 }  // namespace exa
