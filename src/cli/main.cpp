@@ -13,6 +13,7 @@
 #include "cli/interrupt.h"
 #include "cli/logits.h"
 #include "cli/perplexity.h"
+#include "cli/quantize.h"
 #include "cli/run.h"
 #include "cli/split.h"
 #include "cli/streams.h"
@@ -51,6 +52,7 @@ int run_command_line(int argc, char** argv) {
   add_perplexity(app);
   add_convert(app);
   add_split(app);
+  add_quantize(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
