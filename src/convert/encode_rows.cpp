@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
 #include "kernels/quant.h"
@@ -19,20 +20,36 @@ void encode_halves(const float* values, std::size_t n, std::byte* out, Narrow na
   }
 }
 
+// The nearest integer, halves away from zero, as a truncation: the largest float below one half pushes every
+// number past its half and no other over.
+std::int32_t round_away(float value) {
+  constexpr float kBelowHalf = 0x1.fffffep-2f;
+  return static_cast<std::int32_t>(value + std::copysign(kBelowHalf, value));
+}
+
 void encode_q8_0(const float* values, std::size_t n, std::byte* out) {
-  for (std::size_t block = 0; block < n; block += kQ8Block) {
+  for (; n > 0; n -= kQ8Block, values += kQ8Block) {
     float largest = 0;
-    for (std::size_t i = 0; i < kQ8Block; ++i) largest = std::fmax(largest, std::fabs(values[block + i]));
+    bool finite = true;
+    for (std::size_t i = 0; i < kQ8Block; ++i) {
+      const float magnitude = std::fabs(values[i]);
+      finite &= magnitude <= std::numeric_limits<float>::max();
+      largest = magnitude > largest ? magnitude : largest;
+    }
     const float scale = largest / 127.0f;
     const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
     const std::uint16_t half = f32_to_f16(scale);
     std::memcpy(out, &half, 2);
     out += 2;
-    for (std::size_t i = 0; i < kQ8Block; ++i) {
-      const float rounded = std::round(values[block + i] * inverse);
-      // Numbers that are none have no place in the scale.
-      *out++ = static_cast<std::byte>(static_cast<std::int8_t>(std::isfinite(rounded) ? rounded : 0.0f));
+    std::int8_t codes[kQ8Block] = {};
+    // Numbers that are none have no place in the scale.
+    if (finite && inverse <= std::numeric_limits<float>::max()) {
+      for (std::size_t i = 0; i < kQ8Block; ++i) {
+        codes[i] = static_cast<std::int8_t>(round_away(values[i] * inverse));
+      }
     }
+    std::memcpy(out, codes, kQ8Block);
+    out += kQ8Block;
   }
 }
 
