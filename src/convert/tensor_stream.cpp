@@ -6,9 +6,11 @@
 #include <mutex>
 #include <string>
 
+#include "base/error.h"
 #include "base/threads.h"
-#include "convert/encode_rows.h"
 #include "convert/progress.h"
+#include "kernels/isa/isa.h"
+#include "kernels/quantize.h"
 
 namespace exa {
 namespace {
@@ -77,13 +79,27 @@ class Stream {
       } else {
         values.resize(static_cast<std::size_t>(n * n_cols));
         reader.read_f32(row, n, values);
-        encode_row(type, values.data(), values.size(), bytes.data());
+        check_encodable(tensor, type, values);
+        kernels_.encode(type, values.data(), static_cast<std::size_t>(n), static_cast<std::size_t>(n_cols),
+                        nullptr, bytes.data());
       }
       writer_.append(number, bytes);
       progress_.advance(bytes.size());
     }
   }
 
+  void check_encodable(const PlannedTensor& tensor, DType type, std::span<const float> values) const {
+    if (!is_quantized(type)) return;
+    const float largest = kernels_.largest_magnitude(values.data(), values.size());
+    if (largest <= kLargestEncodable) return;
+    throw Error(ErrorKind::kBadInput,
+                "the tensor holds NaN, infinity or a magnitude of " + std::to_string(largest) +
+                    ", expected at most " + std::to_string(kLargestEncodable) + " for " +
+                    std::string(name(type)),
+                "tensor " + tensor.name);
+  }
+
+  const QuantizeKernels& kernels_ = quantize_kernels(choose_isa());
   const std::vector<PlannedTensor>& tensors_;
   GgufWriter& writer_;
   TensorProgress progress_;

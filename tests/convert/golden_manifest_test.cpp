@@ -156,6 +156,34 @@ TEST_P(GoldenFolder, ConvertsToTheManifest) {
   if (vision) expect_manifest(*options.mmproj, folder / "mmproj-bf16.manifest.json");
 }
 
+TEST(GoldenOneFile, HoldsBothFilesTensorsAndKeys) {
+  const fs::path folder = kModels / "exaone4_5";
+  if (!fs::exists(folder)) GTEST_SKIP() << "no golden data at " << kModels;
+  const test::ScratchFolder scratch;
+  ConvertOptions options;
+  options.folder = folder;
+  options.output = scratch.path() / "one.gguf";
+  options.one_file = true;
+  convert_huggingface(options);
+  const Checkpoint one = Checkpoint::open(options.output);
+  const ModelSums sums = checksum_model(one, 2);
+  std::size_t n_tensors = 0;
+  for (const char* name : {"gguf-bf16.manifest.json", "mmproj-bf16.manifest.json"}) {
+    std::ifstream stream(folder / name);
+    const json manifest = json::parse(stream);
+    for (const json& expected : manifest["tensors"]) {
+      const TensorInfo* tensor = one.find(expected["name"].get<std::string>());
+      ASSERT_NE(tensor, nullptr) << expected["name"];
+      const auto position = static_cast<std::size_t>(tensor - one.tensors().data());
+      EXPECT_EQ(sums.tensors[position].sums.sha256, expected["sha256"].get<std::string>()) << tensor->name;
+      ++n_tensors;
+    }
+    for (const auto& [key, value] : manifest["keys"].items()) EXPECT_TRUE(one.has(key)) << key;
+  }
+  EXPECT_EQ(one.tensors().size(), n_tensors);
+  EXPECT_EQ(*one.get_string("general.architecture"), "exaone4");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, GoldenFolder,
                          testing::Values("exaone4-dense", "exaone4-hybrid", "exaone4_5", "exaone-moe"),
                          [](const auto& test) {

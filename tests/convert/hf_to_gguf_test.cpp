@@ -254,6 +254,22 @@ TEST(Convert, QuantizationConfigDecidesNotTheTensors) {
   EXPECT_THROW(convert_huggingface(packed.options()), Error);
 }
 
+TEST(Convert, AutoFollowsTheStoredType) {
+  const TinyFolder folder;
+  ConvertOptions options = folder.options();
+  options.type.reset();
+  convert_huggingface(options);
+  EXPECT_EQ(Checkpoint::open(folder.output()).find("blk.0.attn_q.weight")->type, DType::kBF16);
+  folder.edit_tensors([](Arrays& arrays) {
+    for (NamedArray& array : arrays) array.type = DType::kF16;
+  });
+  convert_huggingface(options);
+  const Checkpoint halves = Checkpoint::open(folder.output());
+  EXPECT_EQ(halves.find("blk.0.attn_q.weight")->type, DType::kF16);
+  EXPECT_EQ(halves.find("blk.0.attn_q_norm.weight")->type, DType::kF32);
+  EXPECT_EQ(halves.get_u64("general.file_type"), 1U);
+}
+
 struct Fault {
   const char* name;
   ErrorKind kind;
@@ -336,6 +352,17 @@ INSTANTIATE_TEST_SUITE_P(
               ErrorKind::kUnsupported,
               {"llama", "model_type"},
               [](const TinyFolder& folder, ConvertOptions&) { set_config(folder, "model_type", "llama"); }},
+        Fault{"NanIntoBlocks",
+              ErrorKind::kBadInput,
+              {"blk.1.attn_q.weight", "Q8_0"},
+              [](const TinyFolder& folder, ConvertOptions& options) {
+                folder.edit_tensors([](Arrays& arrays) {
+                  NamedArray& q = array_named(arrays, kQ);
+                  q.bytes[0] = std::byte{0xc0};
+                  q.bytes[1] = std::byte{0x7f};
+                });
+                options.type = DType::kQ8_0;
+              }},
         Fault{"QuantizationMethod",
               ErrorKind::kUnsupported,
               {"gptq", "awq"},
