@@ -72,6 +72,18 @@ void require_room_for_weights(const Checkpoint& checkpoint) {
   }
 }
 
+// Rows of the embedding beyond the tokenizer's ids are padding; ids beyond the embedding would have no row.
+Tokenizer load_tokenizer(const Checkpoint& checkpoint, const ModelConfig& config) {
+  Tokenizer tokenizer = Tokenizer::from_checkpoint(checkpoint);
+  if (static_cast<std::int64_t>(tokenizer.vocab_size()) > config.vocab) {
+    throw Error(ErrorKind::kBadInput,
+                "the tokenizer has " + std::to_string(tokenizer.vocab_size()) +
+                    " tokens, expected at most vocab_size = " + std::to_string(config.vocab),
+                checkpoint.path().string());
+  }
+  return tokenizer;
+}
+
 class EngineImpl final : public Engine {
  public:
   explicit EngineImpl(const EngineOptions& options);
@@ -119,7 +131,7 @@ EngineImpl::EngineImpl(const EngineOptions& options)
     : checkpoint_(Checkpoint::open(options.model)),
       config_(read_config(checkpoint_)),
       stated_(read_stated_sampling(checkpoint_)),
-      tokenizer_(Tokenizer::from_checkpoint(checkpoint_)),
+      tokenizer_(load_tokenizer(checkpoint_, config_)),
       prompts_(make_prompts(checkpoint_, tokenizer_)),
       pool_(choose_threads(options.n_threads)),
       backend_(make_cpu_backend(pool_)),
@@ -174,7 +186,7 @@ Prompt EngineImpl::build_prompt(const GenerateRequest& request) const {
 
 Answer EngineImpl::generate(const GenerateRequest& request, const std::function<void(const Event&)>& on_event,
                             const CancelToken* cancel) {
-  check_sampling(request.sampling, config_.vocab);
+  check_sampling(request.sampling, static_cast<std::int64_t>(tokenizer_.vocab_size()));
   if (request.max_tokens && *request.max_tokens < 1) {
     throw Error(ErrorKind::kUsage,
                 "max_tokens is " + std::to_string(*request.max_tokens) + ", expected 1 or more");
@@ -230,7 +242,7 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
 
   const Stopwatch decode;
   while (!reason) {
-    reason = sequence.advance(logits);
+    reason = sequence.advance(logits.first(std::min(logits.size(), tokenizer_.vocab_size())));
     emit_text();
     if (!reason && cancelled()) reason = FinishReason::kCancelled;
     if (reason) break;
