@@ -89,9 +89,8 @@ inline AffineFit fit_affine(const float* x, const float* w) {
     best.minimum = where_greater(gain, bar, fit.minimum, best.minimum);
     best_gain = where_greater(gain, bar, gain, best_gain);
   };
-  for (int i = 0; i < kSteps<kCodes>; ++i) {
-    const float levels =
-        static_cast<float>(kCodes) + kFirstStep<kCodes> + kStep<kCodes> * static_cast<float>(i);
+  for (int i = 0; i < kSteps; ++i) {
+    const float levels = static_cast<float>(kCodes) + kFirstStep + kStep * static_cast<float>(i);
     consider(inverse_range * broadcast(levels), zero - low);
   }
   for (int i = 0; i < kRefinements; ++i) {
@@ -145,61 +144,59 @@ inline Lanes affine_error(const float* x, const float* w, const Lanes& scale, co
   return error;
 }
 
-// Given the units, the best integers near the wished ones.
+// Given the units, the best integers near those given, which they replace; the squared errors with them.
 template <int kN, int kCodes, int kMaxScale, bool kWeighted>
-inline Lanes choose_affine_integers(const float* x, const float* w, const AffineFit& wish, const Lanes& unit,
-                                    const Lanes& minimum_unit, Lanes& scale, Lanes& minimum) {
+inline Lanes improve_affine_integers(const float* x, const float* w, const AffineFit& wish, const Lanes& unit,
+                                     const Lanes& minimum_unit, bool thoroughly, Lanes& scale,
+                                     Lanes& minimum) {
   const Lanes zero = broadcast(0);
   const Lanes per_unit = where_greater(unit, zero, broadcast(1) / unit, zero);
   const Lanes per_minimum = where_greater(minimum_unit, zero, broadcast(1) / minimum_unit, zero);
-  const Lanes first_scale = nearest(clamp(wish.scale * per_unit, 0, kMaxScale));
-  const Lanes first_minimum = nearest(clamp(wish.minimum * per_minimum, 0, kMaxScale));
+  const Lanes first_scale = scale;
+  const Lanes first_minimum = minimum;
   Lanes best_error = broadcast(__builtin_inff());
-  scale = first_scale;
-  minimum = first_minimum;
-  const auto consider = [&](const Lanes& s, const Lanes& m, AffineSums* sums) {
-    const Lanes error =
-        sums != nullptr
-            ? affine_error<kN, kCodes, kWeighted, true>(x, w, unit * s, minimum_unit * m, sums)
-            : affine_error<kN, kCodes, kWeighted, false>(x, w, unit * s, minimum_unit * m, nullptr);
+  const auto keep = [&](const Lanes& s, const Lanes& m, const Lanes& error) {
     scale = where_greater(best_error, error, s, scale);
     minimum = where_greater(best_error, error, m, minimum);
     best_error = smaller(error, best_error);
   };
-  const auto consider_around = [&](const Lanes& middle) {
-    for (const float step : {0.0F, -1.0F, 1.0F}) {
-      AffineSums sums;
-      const Lanes s = clamp(middle + broadcast(step), 0, kMaxScale);
-      consider(s, first_minimum, &sums);
-      // The minimum that suits these codes.
-      const Lanes total = where_greater(sums.w, zero, sums.w, broadcast(1));
-      const Lanes suited = (unit * s * sums.q - sums.x) / total;
-      consider(s, nearest(clamp(suited * per_minimum, 0, kMaxScale)), nullptr);
-    }
+  const auto consider = [&](const Lanes& wanted, const Lanes& m) {
+    const Lanes s = clamp(wanted, 0, kMaxScale);
+    keep(s, m, affine_error<kN, kCodes, kWeighted, false>(x, w, unit * s, minimum_unit * m, nullptr));
   };
-  consider_around(first_scale);
-  for (const float step : {-3.0F, -2.0F, 2.0F, 3.0F}) {
-    consider(clamp(first_scale + broadcast(step), 0, kMaxScale), first_minimum, nullptr);
-  }
-  if constexpr (kCodes == 3) {
-    // With few codes, numbers much alike may be met better by a lower code times a larger scale.
-    const Lanes integers = wish.scale * per_unit * broadcast(kCodes);
-    for (const float code : {1.0F, 2.0F}) {
-      consider_around(nearest(clamp(integers * broadcast(1 / code), 0, kMaxScale)));
+  // A scale with the minimum given, then with the one that suits the codes it led to.
+  const auto consider_suited = [&](const Lanes& wanted) {
+    const Lanes s = clamp(wanted, 0, kMaxScale);
+    AffineSums sums;
+    const Lanes error =
+        affine_error<kN, kCodes, kWeighted, true>(x, w, unit * s, minimum_unit * first_minimum, &sums);
+    keep(s, first_minimum, error);
+    const Lanes total = where_greater(sums.w, zero, sums.w, broadcast(1));
+    const Lanes suited = (unit * s * sums.q - sums.x) / total;
+    consider(s, nearest(clamp(suited * per_minimum, 0, kMaxScale)));
+  };
+  for (const float step : {0.0F, -1.0F, 1.0F}) consider_suited(first_scale + broadcast(step));
+  if (thoroughly) {
+    for (const float step : {-3.0F, -2.0F, 2.0F, 3.0F})
+      consider(first_scale + broadcast(step), first_minimum);
+    if constexpr (kCodes == 3) {
+      // With few codes, numbers much alike may be met better by a lower code times a larger scale.
+      const Lanes integers = wish.scale * per_unit * broadcast(kCodes);
+      for (const float code : {1.0F, 2.0F}) {
+        const Lanes middle = nearest(clamp(integers * broadcast(1 / code), 0, kMaxScale));
+        for (const float step : {0.0F, -1.0F, 1.0F}) consider_suited(middle + broadcast(step));
+      }
+    }
+    if (maximum(wish.low) == 0) {
+      // Somewhere no number is below zero: there, scales without a minimum.
+      const Lanes middle = nearest(clamp(wish.high * per_unit * broadcast(1.0F / kCodes), 0, kMaxScale));
+      for (float step = -4; step <= 4; ++step) {
+        consider(where_greater(zero, wish.low, scale, middle + broadcast(step)),
+                 where_greater(zero, wish.low, minimum, zero));
+      }
     }
   }
-  if (maximum(wish.low) == 0) {
-    // Somewhere no number is below zero: there, scales without a minimum.
-    const Lanes middle = nearest(clamp(wish.high * per_unit * broadcast(1.0F / kCodes), 0, kMaxScale));
-    for (float step = -4; step <= 4; ++step) {
-      const Lanes s = clamp(middle + broadcast(step), 0, kMaxScale);
-      consider(where_greater(zero, wish.low, scale, s), where_greater(zero, wish.low, minimum, zero),
-               nullptr);
-    }
-  }
-  for (const float step : {-1.0F, 1.0F}) {
-    consider(scale, clamp(minimum + broadcast(step), 0, kMaxScale), nullptr);
-  }
+  for (const float step : {-1.0F, 1.0F}) consider(scale, clamp(minimum + broadcast(step), 0, kMaxScale));
   return best_error;
 }
 
@@ -264,12 +261,18 @@ inline void encode_affine_group(const float* x, const float* w, AffineGroup<kN /
     minimum_unit[b] = half_unit(deepest / kMaxScale, kMaxScale, deepest);
     best_error[b] = __builtin_inff();
   }
+  const auto integers = [](const Lanes& wanted, const float* units) {
+    const Lanes u = spread(units, kSupers);
+    const Lanes per_unit = where_greater(u, broadcast(0), broadcast(1) / u, broadcast(0));
+    return nearest(clamp(wanted * per_unit, 0, kMaxScale));
+  };
+  Lanes s = integers(wish.scale, unit);
+  Lanes m = integers(wish.minimum, minimum_unit);
   for (int round = 0; round <= kUnitRounds; ++round) {
     const Lanes units = spread(unit, kSupers);
     const Lanes minimum_units = spread(minimum_unit, kSupers);
-    Lanes s, m;
-    store(error,
-          choose_affine_integers<kN, kCodes, kMaxScale, kWeighted>(x, w, wish, units, minimum_units, s, m));
+    store(error, improve_affine_integers<kN, kCodes, kMaxScale, kWeighted>(x, w, wish, units, minimum_units,
+                                                                           round == 0, s, m));
     store(scale, s);
     store(minimum, m);
     for (int b = 0; b < kSupers; ++b) {

@@ -7,14 +7,11 @@
 #include "kernels/isa/quantize_lanes.inl"
 #include "kernels/isa/quantize_simple.inl"
 
-// How the searches walk: first the range cut or stretched by some fractions of a step between codes, then the
-// best fit so far taken as the next start.
-template <int kCodes>
-constexpr int kSteps = kCodes == 3 ? 13 : 21;
-template <int kCodes>
+// How the searches with a minimum walk: first the range cut or stretched by fractions of a step between
+// codes, then the best fit so far taken as the next start.
+constexpr int kSteps = 13;
 constexpr float kFirstStep = 0.9F;
-template <int kCodes>
-constexpr float kStep = kCodes == 3 ? -0.15F : -0.09F;
+constexpr float kStep = -0.15F;
 constexpr int kRefinements = 2;
 // How often the units of a super-block are fitted anew to the integers chosen with the units before.
 constexpr int kUnitRounds = 1;

@@ -9,9 +9,10 @@ struct EvenLevels {
   static constexpr int kHalf = kHalfLevels;
   static constexpr float kLowest = -kHalf;
   static constexpr float kHighest = kHalf - 1;
-  static constexpr int kSteps = kHalf == 4 ? 13 : 19;
-  static constexpr float kFirstStep = kHalf == 4 ? 0.9F : 1.8F;
-  static constexpr float kStep = -0.15F;
+  static constexpr int kSteps = kHalf == 4 ? 13 : 6;
+  static constexpr float kFirstStep = kHalf == 4 ? 0.9F : 1.2F;
+  static constexpr float kStep = kHalf == 4 ? -0.15F : -0.4F;
+  static constexpr int kRefits = kHalf == 4 ? 2 : 1;
   static constexpr bool kBothSigns = kHalf <= 8;
   static constexpr bool kFew = kHalf == 4;
 
@@ -25,6 +26,7 @@ struct UnevenLevels {
   static constexpr int kSteps = 7;
   static constexpr float kFirstStep = 6;
   static constexpr float kStep = -2;
+  static constexpr int kRefits = 2;
   static constexpr bool kBothSigns = true;
   static constexpr bool kFew = false;
   static constexpr float kMiddles[15] = {-115.5F, -93.5F, -74,   -57,   -42, -28.5F, -16, -4.5F,
@@ -96,7 +98,7 @@ inline Lanes fit_levels(const float* x, const float* w) {
     consider(inverse_extreme * broadcast(Levels::kLowest - step));
     if constexpr (Levels::kBothSigns) consider(inverse_extreme * broadcast(Levels::kHighest + step));
   }
-  for (int i = 0; i < kRefinements; ++i) consider(inverse_scale(best));
+  for (int i = 0; i < Levels::kRefits; ++i) consider(inverse_scale(best));
   return best;
 }
 
@@ -118,11 +120,11 @@ struct LevelGroup {
   float unit[kSupers];              // exact in half precision, either sign
 };
 
+// Given the units, the best integers within `reach` of those given, which they replace; the squared errors
+// with them.
 template <typename Levels, int kN, int kMaxScale, bool kWeighted>
-inline Lanes choose_level_integers(const float* x, const float* w, const Lanes& wish, const Lanes& units,
-                                   Lanes& best) {
-  const Lanes first = nearest(clamp(wish * inverse_scale(units), -kMaxScale, kMaxScale - 1));
-  best = first;
+inline Lanes improve_integers(const float* x, const float* w, const Lanes& units, int reach, Lanes& best) {
+  const Lanes first = best;
   Lanes best_error = level_error<Levels, kN, kWeighted>(x, w, units * first);
   const auto consider = [&](const Lanes& integer) {
     const Lanes scale = clamp(integer, -kMaxScale, kMaxScale - 1);
@@ -130,8 +132,12 @@ inline Lanes choose_level_integers(const float* x, const float* w, const Lanes& 
     best = where_greater(best_error, error, scale, best);
     best_error = smaller(error, best_error);
   };
-  for (const float step : {-3.0F, -2.0F, -1.0F, 1.0F, 2.0F, 3.0F}) consider(first + broadcast(step));
+  for (int step = 1; step <= reach; ++step) {
+    consider(first - broadcast(static_cast<float>(step)));
+    consider(first + broadcast(static_cast<float>(step)));
+  }
   if constexpr (Levels::kFew) {
+    if (reach == 1) return best_error;
     // With few levels, numbers much alike may be met better by a level nearer zero times a larger integer.
     Lanes top = broadcast(0);
     for (int l = 0; l < kN; ++l) {
@@ -165,10 +171,11 @@ inline void encode_level_group(const float* x, const float* w, LevelGroup<kN / 1
     if (top > 0) unit[b] = -unit[b];  // the largest scale gets the integer -kMaxScale
     best_total[b] = __builtin_inff();
   }
+  Lanes chosen = nearest(clamp(wish * inverse_scale(spread(unit, kSupers)), -kMaxScale, kMaxScale - 1));
   for (int round = 0; round <= kUnitRounds; ++round) {
     const Lanes units = spread(unit, kSupers);
-    Lanes chosen;
-    store(error, choose_level_integers<Levels, kN, kMaxScale, kWeighted>(x, w, wish, units, chosen));
+    const int reach = round == 0 ? 3 : 1;
+    store(error, improve_integers<Levels, kN, kMaxScale, kWeighted>(x, w, units, reach, chosen));
     store(scale, chosen);
     for (int b = 0; b < kSupers; ++b) {
       float total = 0;
