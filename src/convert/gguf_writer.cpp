@@ -2,6 +2,7 @@
 
 #include <nmmintrin.h>
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 #include <string_view>
@@ -96,7 +97,8 @@ std::filesystem::path shard_path(const std::filesystem::path& path, std::size_t 
 }
 
 GgufWriter::GgufWriter(const std::filesystem::path& path, GgufMetadata metadata,
-                       std::vector<GgufTensor> tensors, std::uint64_t split_bytes)
+                       std::vector<GgufTensor> tensors, std::uint64_t split_bytes,
+                       const std::vector<std::size_t>& first_tensors)
     : metadata_(std::move(metadata)), tensors_(std::move(tensors)) {
   std::set<std::string_view> names;
   for (const GgufTensor& tensor : tensors_) {
@@ -106,7 +108,7 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, GgufMetadata metadata,
       throw Error(ErrorKind::kBadInput, "tensor occurs twice, expected once", where);
     }
   }
-  lay_out(split_bytes);
+  lay_out(split_bytes, first_tensors);
 
   const std::size_t count = shards_.size();
   if (count > kMaxShards) {
@@ -144,14 +146,13 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, GgufMetadata metadata,
 
 GgufWriter::~GgufWriter() = default;
 
-void GgufWriter::lay_out(std::uint64_t split_bytes) {
+void GgufWriter::lay_out(std::uint64_t split_bytes, const std::vector<std::size_t>& first_tensors) {
   shards_.emplace_back();
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     Place& place = places_[i];
-    if (split_bytes > 0 && shards_.back().n_tensors > 0 &&
-        shards_.back().data_bytes + padded(place.n_bytes) > split_bytes) {
-      shards_.emplace_back().first_tensor = i;
-    }
+    const bool full = split_bytes > 0 && shards_.back().data_bytes + padded(place.n_bytes) > split_bytes;
+    const bool begins = std::binary_search(first_tensors.begin(), first_tensors.end(), i);
+    if (shards_.back().n_tensors > 0 && (full || begins)) shards_.emplace_back().first_tensor = i;
     Shard& shard = shards_.back();
     place.file = shards_.size() - 1;
     place.offset = shard.data_bytes;

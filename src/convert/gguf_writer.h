@@ -36,10 +36,11 @@ std::uint32_t crc32c(std::uint32_t before, std::span<const std::byte> bytes);
 class GgufWriter {
  public:
   // split_bytes: a shard ends before the tensor that would take it past this many bytes of tensors; 0: one
-  // file. With shards the files are named STEM-00001-of-0000N.gguf after `path` = STEM.gguf. Errors: kIo
-  // (folder not writable, not enough free space), kBadInput for a name or type GGUF cannot hold.
+  // file. With shards the files are named STEM-00001-of-0000N.gguf after `path` = STEM.gguf. first_tensors:
+  // where another shard begins in any case, ascending. Errors: kIo (folder not writable, not enough free
+  // space), kBadInput for a name or type GGUF cannot hold.
   GgufWriter(const std::filesystem::path& path, GgufMetadata metadata, std::vector<GgufTensor> tensors,
-             std::uint64_t split_bytes);
+             std::uint64_t split_bytes, const std::vector<std::size_t>& first_tensors = {});
   ~GgufWriter();
   GgufWriter(const GgufWriter&) = delete;
   GgufWriter& operator=(const GgufWriter&) = delete;
@@ -75,7 +76,7 @@ class GgufWriter {
     std::unique_ptr<AtomicFile> file;
   };
 
-  void lay_out(std::uint64_t split_bytes);
+  void lay_out(std::uint64_t split_bytes, const std::vector<std::size_t>& first_tensors);
   std::string header(std::size_t shard) const;
 
   GgufMetadata metadata_;

@@ -241,6 +241,17 @@ void Quantization::State::set_keys() {
   keys.set_u32("quantize.imatrix.chunks_count", imatrix->n_chunks());
 }
 
+// The first tensors of the shards to keep.
+std::vector<std::size_t> Quantization::State::shards() const {
+  std::vector<std::size_t> first;
+  if (!options.keep_split) return first;
+  const std::span<const TensorInfo> tensors = checkpoint.tensors();
+  for (std::size_t i = 1; i < tensors.size(); ++i) {
+    if (tensors[i].file != tensors[i - 1].file) first.push_back(i);
+  }
+  return first;
+}
+
 Quantization::Quantization(QuantizeOptions options) : state_(std::make_unique<State>(std::move(options))) {
   State& state = *state_;
   if (state.options.imatrix) state.imatrix = ImatrixFile::open(*state.options.imatrix);
@@ -271,7 +282,7 @@ void Quantization::run() {
     lines.push_back(describe(change));
     origins.push_back(state.options.input.string() + ", tensor " + printable(change.name));
   }
-  GgufWriter writer(state.options.output, state.source.metadata, std::move(tensors), 0);
+  GgufWriter writer(state.options.output, state.source.metadata, std::move(tensors), 0, state.shards());
   refuse_overwriting(state.checkpoint, writer.paths());
   for (const std::string& note : state.notes) say(note);
   quantize_tensors({.tensors = state.source.tensors,
