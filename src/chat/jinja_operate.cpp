@@ -58,7 +58,7 @@ Value add(Engine& engine, const Value& a, const Value& b) {
     items.insert(items.end(), right->items().begin(), right->items().end());
     return Value(make_seq(engine.budget, std::move(items), left->kind()));
   }
-  if (b.is_undefined()) fail(b.undefined()->message());
+  if (a.is_undefined() || b.is_undefined()) fail_operands("+", a, b);
   if (x) fail("can only concatenate str (not \"" + type_name(b) + "\") to str");
   if (joins(left)) {
     fail("can only concatenate " + type_name(a) + " (not \"" + type_name(b) + "\") to " + type_name(a));

@@ -310,7 +310,9 @@ Items iterate(const Value& value, Budget& budget) {
   } else if (text) {
     for (std::size_t at = 0; at < text->bytes().size();) {
       const std::size_t next = next_code_point(text->bytes(), at);
-      items.push_back(Value(sub_text(&budget, *text, at, next)));
+      TextBuilder character(&budget);  // plain text, also from Markup
+      character.append(*text, at, next);
+      items.push_back(Value(character.finish()));
       at = next;
     }
   }

@@ -129,7 +129,8 @@ void render_lines(const Template& chat_template, const Json& special_tokens) {
     } catch (const Error& error) {
       answer["error"] = error.message();
     }
-    write_out(answer.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    // ASCII, so that U+2028 in an answer ends nobody's line.
+    write_out(answer.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n");
   }
 }
 

@@ -853,6 +853,9 @@ missing // 2
 2 / missing
 missing >= missing
 missing % 2
+missing + d.zz
+d.zz + missing
+('<'|safe)|list|first ~ '<' + '>'
 'a' + missing
 [1] + missing
 missing + [1]
