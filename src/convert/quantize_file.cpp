@@ -260,6 +260,11 @@ Quantization::Quantization(QuantizeOptions options) : state_(std::make_unique<St
   state.check_imatrix();
   state.set_keys();
   refuse_overwriting(state.checkpoint, {state.options.output});
+  std::error_code error;
+  if (state.imatrix && std::filesystem::equivalent(state.options.output, state.imatrix->path(), error)) {
+    throw Error(ErrorKind::kBadInput, "the output is the imatrix, expected another path",
+                state.options.output.string());
+  }
 }
 
 Quantization::~Quantization() = default;

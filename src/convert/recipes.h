@@ -66,8 +66,8 @@ struct Recipe {
   FileKind kind = FileKind::kQ4_K_M;
   bool pure = false;      // one type for all matrices
   bool official = false;  // drafting layers like the others, as in LG's files
-  std::optional<DType> output_type;
-  std::optional<DType> token_embedding_type;
+  std::optional<DType> output_type = std::nullopt;
+  std::optional<DType> token_embedding_type = std::nullopt;
 };
 
 // The matrices that a file's kind decides about. Norms, biases, routers and kernels of patches are not among
