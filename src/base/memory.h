@@ -1,7 +1,7 @@
 // Large zeroed buffers for weights, caches and activations, aligned for vector loads.
 //
 // Ownership and threads: a buffer owns its pages and gives them back; it has no locking.
-// Source: kernels specification 3.1 and 3.11 (64-byte lines, 2 MB alignment for huge pages).
+// Source: kernels specification 3.1 and 3.11 (64-byte lines, cost of first touch).
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace exa {
 class Buffer {
  public:
   Buffer() = default;
-  // n_bytes zero bytes, aligned to 64 (2 MB where n_bytes >= 4 MB). Pages are committed on first touch.
+  // n_bytes zero bytes, aligned to 64. Pages are committed on first touch.
   // Errors: kMemory with the size.
   explicit Buffer(std::size_t n_bytes);
   ~Buffer();
