@@ -2,7 +2,7 @@
 MODEL ?= tests/data/models/tiny-exaone4
 JOBS ?= $(shell nproc)
 
-.PHONY: run test tsan bench format lint packages build clean
+.PHONY: run test tsan format lint packages build clean
 
 # Installs what is missing, builds, and talks to a model: a chat on a terminal, else one canned question.
 run: packages build
@@ -18,9 +18,6 @@ tsan: packages
 build:
 	cmake --preset release
 	cmake --build --preset release --target exaone -j $(JOBS)
-
-bench: packages build
-	@build/release/exaone bench -m $(MODEL)
 
 packages:
 	@tools/setup/install_packages.sh
