@@ -95,6 +95,7 @@ class Quantize(BlackBox):
         self.fail_with(IO, "quantize", DENSE / "none.gguf", output, "Q4_0")
         self.fail_with(IO, "quantize", DENSE, self.scratch / "none" / "out.gguf", "Q4_0")
         self.fail_with(BAD_INPUT, "quantize", DENSE, self.scratch, "Q4_0", saying=["folder"])
+        self.fail_with(BAD_INPUT, "quantize", DENSE, "/dev/null", "Q4_0", saying=["device"])
         copy = self.scratch / "in.gguf"
         copy.write_bytes(DENSE_GGUF.read_bytes())
         self.fail_with(BAD_INPUT, "quantize", copy, copy, "F16", saying=["one of the inputs"])
