@@ -23,13 +23,12 @@ leave() {
   if mount | grep -q " $root/"; then
     echo "still mounted, left as it is: $root" >&2
   else
-    rm -rf "$root"
+    rm -rf "$root" "$root.log"
   fi
 }
 trap leave EXIT
 
 debootstrap --variant=minbase bookworm "$root" "$mirror" >"$root.log" || { tail "$root.log" >&2; exit 1; }
-rm -f "$root.log"
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
