@@ -131,6 +131,9 @@ LineEditor::Result LineEditor::read(std::string& line) {
   State& s = *state_;
   s.stop = State::Stop::kNone;
   s.signals = std::make_unique<WakeOnSignal>();
+  // libedit shows the prompt before it takes the terminal over: what is typed between would be read by the
+  // line rules of a terminal that nobody edits, and an end of input be lost.
+  el_wset(s.editor, EL_PREP_TERM, 1);
   int n = 0;
   const wchar_t* const typed = el_wgets(s.editor, &n);
   s.signals.reset();
