@@ -21,8 +21,8 @@ ROOMS = {
     "engine": {"model", "chat", "text", "formats", "kernels", "base"},
     "cli": {"engine", "convert", "model", "chat", "text", "formats", "kernels", "base"},
 }
-# What other rooms may see of a room that has one face; convert takes files apart and sees behind it.
-FACES = {"formats": {"formats/checkpoint.h"}}
+# What other rooms may see of a room that shows some faces only; convert takes files apart and sees behind it.
+FACES = {"formats": {"formats/checkpoint.h", "formats/image.h", "formats/image_jail.h"}}
 BEHIND_FACES = {"convert"}
 # These two subcommands show what the public API can do: they use nothing else, but the terminal's helpers of base.
 PUBLIC_ONLY = {"src/cli/run.cpp", "src/cli/chat.cpp"}
