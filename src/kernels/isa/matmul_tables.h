@@ -49,4 +49,12 @@ void avx512_matmul_float(const Matrix& weight, std::int64_t first_block, std::in
                          const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
                          std::int64_t y_stride, std::byte* scratch);
 
+// The many-token half of weights with int8 activations.
+void avx2_matmul_panels(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                        const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
+                        std::int64_t y_stride, std::byte* scratch);
+void avx512_matmul_panels(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                          const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
+                          std::int64_t y_stride, std::byte* scratch);
+
 }  // namespace exa
