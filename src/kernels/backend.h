@@ -47,6 +47,23 @@ struct AttentionSlice {
   std::int64_t first_position;
 };
 
+// Consecutive rows that see each other, before and behind, and nothing else: an image, or one window of it.
+struct AttentionSegment {
+  std::int64_t first_row;
+  std::int64_t n_rows;  // at least 1
+};
+
+// Keys and values beside the queries, no cache: rows of all heads, `stride` floats apart.
+struct AttentionRows {
+  const float* k;  // [rows, n_kv_heads, head_dim]
+  std::int64_t k_stride;
+  const float* v;
+  std::int64_t v_stride;
+  int n_kv_heads;
+  int head_dim;  // a multiple of 16
+  KvType type;   // what keys and values are rounded to: kBF16, or kF32 for exact results
+};
+
 // cos and sin of a rotary embedding, per pair of dimensions.
 struct RopeFrequencies {
   const float* inverse;  // [head_dim / 2], scaling applied
@@ -93,9 +110,23 @@ class Backend {
   virtual void attention(std::span<const AttentionSlice> slices, const float* q, std::int64_t q_stride, int n_heads,
                          std::int64_t window, float* out, std::int64_t out_stride) = 0;
 
+  // out[row, h] = softmax(q[row, h] · Kᵀ / sqrt(head_dim)) · V over all rows of row's segment, with no mask: the
+  // attention of a vision tower. q, out [rows, n_heads, head_dim]; head h reads kv head h / (n_heads / n_kv_heads).
+  // Rows outside every segment keep what `out` holds. All windows of a layer go into one call: segments of 64 rows
+  // are as many tasks. A row's bits depend on its own segment only.
+  virtual void attention_both_ways(std::span<const AttentionSegment> segments, const AttentionRows& kv, const float* q,
+                                   std::int64_t q_stride, int n_heads, float* out, std::int64_t out_stride) = 0;
+
+  // Rotate-half RoPE of each head of x [n_tokens, n_heads, head_dim] with the row's own cos and sin [n_tokens,
+  // head_dim / 2], in place.
+  virtual void rotate_heads(float* x, std::int64_t x_stride, std::int64_t n_tokens, int n_heads, int head_dim,
+                            const float* cos, const float* sin) = 0;
+
   // gate = silu(gate) · up, elementwise.
   virtual void silu_mul(float* gate, std::int64_t gate_stride, const float* up, std::int64_t up_stride,
                         std::int64_t n_tokens, std::int64_t width) = 0;
+  // x = x · (1 + erf(x / sqrt(2))) / 2, elementwise (the exact GELU, not the one with tanh).
+  virtual void gelu(float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width) = 0;
 };
 
 // The CPU backend with the kernels of choose_isa(). `pool` outlives it.

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "kernels/backend.h"
+#include "kernels/cpu_attention.h"
 #include "kernels/isa/isa.h"
 #include "kernels/isa/matmul.h"
 #include "kernels/isa/ops.h"
@@ -90,6 +91,7 @@ class CpuBackend final : public Backend {
       : pool_(pool),
         ops_(ops_kernels(isa)),
         matmul_(matmul_kernels(isa)),
+        attention_(pool, ops_),
         scratch_(to_size(pool.n_threads())) {}
 
   Matrix pack(const MatrixSource& source, Precision precision) override;
@@ -107,11 +109,22 @@ class CpuBackend final : public Backend {
                        const float* weight, float eps, const RopeFrequencies* rope,
                        const std::int64_t* positions) override;
   void append_kv(const AttentionSlice& slice, const float* k, std::int64_t k_stride, const float* v,
-                 std::int64_t v_stride) override;
+                 std::int64_t v_stride) override {
+    attention_.append({&slice, 1}, k, k_stride, v, v_stride);
+  }
   void attention(std::span<const AttentionSlice> slices, const float* q, std::int64_t q_stride, int n_heads,
-                 std::int64_t window, float* out, std::int64_t out_stride) override;
+                 std::int64_t window, float* out, std::int64_t out_stride) override {
+    attention_.attend(slices, q, q_stride, n_heads, window, out, out_stride);
+  }
+  void attention_both_ways(std::span<const AttentionSegment> segments, const AttentionRows& kv, const float* q,
+                           std::int64_t q_stride, int n_heads, float* out, std::int64_t out_stride) override {
+    attention_.attend_both_ways(segments, kv, q, q_stride, n_heads, out, out_stride);
+  }
   void silu_mul(float* gate, std::int64_t gate_stride, const float* up, std::int64_t up_stride,
                 std::int64_t n_tokens, std::int64_t width) override;
+  void rotate_heads(float* x, std::int64_t x_stride, std::int64_t n_tokens, int n_heads, int head_dim,
+                    const float* cos, const float* sin) override;
+  void gelu(float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width) override;
 
  private:
   // f(item) for items [0, n_items), each of about `elements` floats, on the pool where that pays.
@@ -145,6 +158,7 @@ class CpuBackend final : public Backend {
   ThreadPool& pool_;
   const OpsKernels& ops_;
   const MatmulKernels& matmul_;
+  CpuAttention attention_;
   std::vector<Buffer> scratch_;  // one a worker
   Buffer activations_;           // quantized rows of one matmul
   RopeTable rope_;
@@ -311,85 +325,21 @@ void CpuBackend::norm_rope_heads(float* x, std::int64_t x_stride, std::int64_t n
   });
 }
 
-void CpuBackend::append_kv(const AttentionSlice& slice, const float* k, std::int64_t k_stride, const float* v,
-                           std::int64_t v_stride) {
-  if (slice.n_tokens == 0) return;
-  const KvView& kv = slice.kv;
-  const std::int64_t end = slice.first_position + slice.n_tokens;
-  const std::int64_t first_block = slice.first_position / kKvBlock;
-  const std::int64_t n_blocks = ceil_div(end, kKvBlock) - first_block;
-  const std::size_t head_bytes = kv_head_bytes(kv.type, kv.head_dim);
-  const std::int64_t rows_a_block = std::min(kKvBlock, slice.n_tokens);
-  // A block of a kv head is one item: two threads never write into one line.
-  for_items(n_blocks * kv.n_kv_heads, rows_a_block * kv.head_dim * 2, [&](std::int64_t i) {
-    const std::int64_t block = first_block + i / kv.n_kv_heads;
-    const std::int64_t head = i % kv.n_kv_heads;
-    const std::int64_t from = std::max(slice.first_position, block * kKvBlock);
-    const std::int64_t to = std::min(end, (block + 1) * kKvBlock);
-    const std::int64_t row = slice.first_row + from - slice.first_position;
-    const KvRows rows = {.type = kv.type,
-                         .head_dim = kv.head_dim,
-                         .first_slot = static_cast<int>(from % kKvBlock),
-                         .n_rows = static_cast<int>(to - from),
-                         .k = k + row * k_stride + head * kv.head_dim,
-                         .k_stride = k_stride,
-                         .v = v + row * v_stride + head * kv.head_dim,
-                         .v_stride = v_stride};
-    ops_.append_kv(rows, kv.blocks[block % kv.n_blocks] + to_size(head) * head_bytes);
+void CpuBackend::rotate_heads(float* x, std::int64_t x_stride, std::int64_t n_tokens, int n_heads,
+                              int head_dim, const float* cos, const float* sin) {
+  for_items(n_tokens, std::int64_t{n_heads} * head_dim, [&](std::int64_t row) {
+    const std::int64_t pair = row * (head_dim / 2);
+    for (std::int64_t head = 0; head < n_heads; ++head) {
+      ops_.rope(x + row * x_stride + head * head_dim, head_dim, cos + pair, sin + pair);
+    }
   });
 }
 
-void CpuBackend::attention(std::span<const AttentionSlice> slices, const float* q, std::int64_t q_stride,
-                           int n_heads, std::int64_t window, float* out, std::int64_t out_stride) {
-  // Tasks of one slice: kv head, part of its group, tile of rows.
-  struct Cut {
-    int group, heads_a_tile, parts;
-    std::int64_t rows_a_tile, tiles, tasks;
-  };
-  const auto cut = [n_heads](const AttentionSlice& slice) {
-    Cut c{};
-    c.group = n_heads / slice.kv.n_kv_heads;
-    c.heads_a_tile = std::min(c.group, kAttentionPairs);
-    c.parts = static_cast<int>(ceil_div(c.group, c.heads_a_tile));
-    c.rows_a_tile = kAttentionPairs / c.heads_a_tile;
-    c.tiles = ceil_div(slice.n_tokens, c.rows_a_tile);
-    c.tasks = slice.kv.n_kv_heads * c.parts * c.tiles;
-    return c;
-  };
-  std::size_t scratch_bytes = 0;
-  for (const AttentionSlice& slice : slices) {
-    scratch_bytes = std::max(scratch_bytes, attention_scratch_bytes(slice.kv.head_dim));
-  }
-  grow_scratch(scratch_bytes);
-  std::atomic<std::int64_t> next_task{0};
-  pool_.parallel([&](int worker, int) {
-    std::int64_t begin = 0;  // first task of the slice
-    std::int64_t task = next_task.fetch_add(1, std::memory_order_relaxed);
-    for (const AttentionSlice& slice : slices) {
-      const Cut c = cut(slice);
-      for (; task < begin + c.tasks; task = next_task.fetch_add(1, std::memory_order_relaxed)) {
-        const std::int64_t index = task - begin;
-        // Late rows see most: they come first, so that the last tasks are short.
-        const std::int64_t row = (c.tiles - 1 - index % c.tiles) * c.rows_a_tile;
-        const auto part = static_cast<int>(index / c.tiles % c.parts);
-        const auto kv_head = static_cast<int>(index / c.tiles / c.parts);
-        const std::int64_t head = std::int64_t{kv_head} * c.group + std::int64_t{part} * c.heads_a_tile;
-        const std::int64_t offset = head * slice.kv.head_dim;
-        const AttentionTile tile = {
-            .kv = slice.kv,
-            .kv_head = kv_head,
-            .position = slice.first_position + row,
-            .window = window,
-            .n_rows = static_cast<int>(std::min(c.rows_a_tile, slice.n_tokens - row)),
-            .n_heads = std::min(c.heads_a_tile, c.group - part * c.heads_a_tile),
-            .q = q + (slice.first_row + row) * q_stride + offset,
-            .q_stride = q_stride,
-            .out = out + (slice.first_row + row) * out_stride + offset,
-            .out_stride = out_stride,
-        };
-        ops_.attention(tile, scratch(worker));
-      }
-      begin += c.tasks;
+void CpuBackend::gelu(float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width) {
+  for_pieces(n_tokens, width, [&](std::int64_t row, std::int64_t column, std::int64_t n) {
+    float* const values = x + row * x_stride + column;
+    for (std::int64_t i = 0; i < n; ++i) {
+      values[i] = 0.5f * values[i] * (1.0f + std::erf(values[i] * 0.70710678118654752f));
     }
   });
 }

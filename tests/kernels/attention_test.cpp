@@ -75,13 +75,17 @@ class Sequence {
 
   // Softmax attention by its definition, in double precision, of one (row, head).
   std::vector<double> reference(std::int64_t row, int head) const {
+    const std::int64_t oldest = shape_.window > 0 ? std::max<std::int64_t>(0, row - shape_.window + 1) : 0;
+    return reference(row, head, oldest, row + 1);
+  }
+  // The same over positions [oldest, end).
+  std::vector<double> reference(std::int64_t row, int head, std::int64_t oldest, std::int64_t end) const {
     const std::int64_t d_count = shape_.head_dim;
     const std::int64_t kv = head / shape_.group * d_count;
     const float* query = q.data() + row * shape_.q_width() + head * d_count;
-    std::vector<double> weights(to_size(row + 1), 0.0);
-    const std::int64_t oldest = shape_.window > 0 ? std::max<std::int64_t>(0, row - shape_.window + 1) : 0;
+    std::vector<double> weights(to_size(end), 0.0);
     double max = -1e300;
-    for (std::int64_t p = oldest; p <= row; ++p) {
+    for (std::int64_t p = oldest; p < end; ++p) {
       double score = 0;
       for (std::int64_t d = 0; d < d_count; ++d) {
         score += double{query[d]} * double{stored(k[to_size(p * shape_.kv_width() + kv + d)])};
@@ -91,7 +95,7 @@ class Sequence {
     }
     double total = 0;
     std::vector<double> result(to_size(d_count), 0.0);
-    for (std::int64_t p = oldest; p <= row; ++p) {
+    for (std::int64_t p = oldest; p < end; ++p) {
       const double w = std::exp(weights[to_size(p)] - max);
       total += w;
       for (std::int64_t d = 0; d < d_count; ++d) {
@@ -104,15 +108,23 @@ class Sequence {
 
   void expect_near_reference(std::int64_t from, std::int64_t n) const {
     for (std::int64_t row = from; row < from + n; ++row) {
+      for (int head = 0; head < shape_.n_heads(); ++head) expect_near(row, head, reference(row, head));
+    }
+  }
+  // All rows of a segment see each other.
+  void expect_near_reference(const AttentionSegment& segment) const {
+    const std::int64_t end = segment.first_row + segment.n_rows;
+    for (std::int64_t row = segment.first_row; row < end; ++row) {
       for (int head = 0; head < shape_.n_heads(); ++head) {
-        const std::vector<double> expected = reference(row, head);
-        for (std::int64_t d = 0; d < shape_.head_dim; ++d) {
-          const float actual =
-              out[to_size(row * shape_.q_width() + head * std::int64_t{shape_.head_dim} + d)];
-          ASSERT_NEAR(double{actual}, expected[to_size(d)], 3e-6)
-              << "row " << row << " head " << head << " d " << d << " window " << shape_.window;
-        }
+        expect_near(row, head, reference(row, head, segment.first_row, end));
       }
+    }
+  }
+  void expect_near(std::int64_t row, int head, const std::vector<double>& expected) const {
+    for (std::int64_t d = 0; d < shape_.head_dim; ++d) {
+      const float actual = out[to_size(row * shape_.q_width() + head * std::int64_t{shape_.head_dim} + d)];
+      ASSERT_NEAR(double{actual}, expected[to_size(d)], 3e-6)
+          << "row " << row << " head " << head << " d " << d << " window " << shape_.window;
     }
   }
 
@@ -280,6 +292,43 @@ TEST(Attention, InvisiblePositionsNeverReachTheResult) {
   }
 }
 
+TEST(Attention, BothWaysRowsSeeTheirSegmentAndNothingElse) {
+  for (const KvType type : {KvType::kBF16, KvType::kF32}) {
+    for (const int group : {1, 4}) {
+      const Shape shape = {type, 2, group, 64, 0};
+      const AttentionRows rows = {nullptr, shape.kv_width(), nullptr, shape.kv_width(), 2, 64, type};
+      const std::vector<AttentionSegment> segments = {{0, 64}, {64, 1}, {66, 33}, {99, 270}, {369, 15}};
+      std::vector<float> first;
+      for (const int n_threads : {1, 2, 4}) {
+        Fixture setup(n_threads);
+        Sequence sequence(shape, 384, 1, 1000);
+        // Row 65 belongs to nobody: neither read nor written.
+        for (int i = 0; i < shape.kv_width(); ++i) {
+          sequence.k[to_size(65 * shape.kv_width() + i)] = std::numeric_limits<float>::quiet_NaN();
+          sequence.v[to_size(65 * shape.kv_width() + i)] = std::numeric_limits<float>::quiet_NaN();
+        }
+        AttentionRows kv = rows;
+        kv.k = sequence.k.data();
+        kv.v = sequence.v.data();
+        setup.backend->attention_both_ways(segments, kv, sequence.q.data(), shape.q_width(), shape.n_heads(),
+                                           sequence.out.data(), shape.q_width());
+        EXPECT_EQ(sequence.out[to_size(65 * shape.q_width())], -1.0F);
+        for (const AttentionSegment& segment : segments) sequence.expect_near_reference(segment);
+        if (n_threads == 1) first = sequence.out;
+        expect_same_bits(sequence.out, first, std::to_string(n_threads) + " threads");
+        // A segment alone has the same bits.
+        std::vector<float> alone(sequence.out.size());
+        setup.backend->attention_both_ways({&segments[2], 1}, kv, sequence.q.data(), shape.q_width(),
+                                           shape.n_heads(), alone.data(), shape.q_width());
+        const auto of_segment = [&](const std::vector<float>& out) {
+          return std::vector<float>(out.begin() + 66 * shape.q_width(), out.begin() + 99 * shape.q_width());
+        };
+        expect_same_bits(of_segment(alone), of_segment(first), "segment alone");
+      }
+    }
+  }
+}
+
 TEST(Attention, EveryInstructionSetEqualsScalar) {
   Fixture setup(1);
   for (const KvType type : {KvType::kBF16, KvType::kF32}) {
@@ -301,6 +350,7 @@ TEST(Attention, EveryInstructionSetEqualsScalar) {
                                           1,
                                           position,
                                           window,
+                                          0,
                                           n_rows,
                                           n_heads,
                                           sequence.q.data() + position * shape.q_width(),

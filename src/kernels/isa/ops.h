@@ -38,6 +38,8 @@ struct AttentionTile {
   int kv_head;
   std::int64_t position;  // of the first row; row i stands at position + i
   std::int64_t window;    // positions seen, the own one included; 0: all
+  std::int64_t
+      n_visible;  // 0: rows see what lies before them; else all see positions [0, n_visible), no window
   int n_rows;
   int n_heads;
   const float* q;         // [n_rows, n_heads, head_dim]

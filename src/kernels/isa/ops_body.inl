@@ -359,7 +359,8 @@ void attention(const AttentionTile& tile, std::byte* scratch) {
     max[i] = kMinusInfinity;
   }
 
-  const std::int64_t last = tile.position + tile.n_rows - 1;
+  const bool causal = tile.n_visible == 0;
+  const std::int64_t last = causal ? tile.position + tile.n_rows - 1 : tile.n_visible - 1;
   const std::int64_t oldest =
       tile.window > 0 && tile.position >= tile.window ? tile.position - tile.window + 1 : 0;
   const std::size_t head_bytes = kv_head_bytes(tile.kv.type, head_dim);
@@ -377,7 +378,7 @@ void attention(const AttentionTile& tile, std::byte* scratch) {
     for (int i = 0; i < n_pairs; ++i) {
       const std::int64_t position = tile.position + i / tile.n_heads;
       const std::int64_t begin = tile.window > 0 ? position - tile.window + 1 - base : -base;
-      const std::int64_t end = position + 1 - base;
+      const std::int64_t end = (causal ? position + 1 : tile.n_visible) - base;
       const int visible_begin = begin > 0 ? (begin < kChunk ? static_cast<int>(begin) : kChunk) : 0;
       const int visible_end = end > 0 ? (end < kChunk ? static_cast<int>(end) : kChunk) : 0;
       if (visible_begin >= visible_end) continue;
