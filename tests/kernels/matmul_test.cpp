@@ -214,6 +214,109 @@ TEST_P(MatmulTest, NanAndInfinityMakeTheRowNan) {
   }
 }
 
+// y [n_tokens, n_rows] of matmul_prompt, `tokens_a_call` and `blocks_a_call` at a time.
+std::vector<float> multiply_prompt(Isa isa, const Matrix& w, const std::vector<float>& x,
+                                   std::int64_t n_tokens, std::int64_t tokens_a_call = 1 << 20,
+                                   std::int64_t blocks_a_call = 1 << 20) {
+  const std::int64_t y_stride = w.n_rows + kGuard;
+  std::vector<float> y(static_cast<std::size_t>(n_tokens * y_stride), -7.0F);
+  Buffer scratch(matmul_scratch_bytes(w));
+  for (std::int64_t t = 0; t < n_tokens; t += tokens_a_call) {
+    for (std::int64_t b = 0; b < w.n_row_blocks(); b += blocks_a_call) {
+      matmul_kernels(isa).matmul_prompt(w, b, std::min(b + blocks_a_call, w.n_row_blocks()),
+                                        reinterpret_cast<const std::byte*>(x.data() + t * w.n_cols),
+                                        static_cast<std::size_t>(w.n_cols) * sizeof(float),
+                                        std::min(tokens_a_call, n_tokens - t), y.data() + t * y_stride,
+                                        y_stride, scratch.data());
+    }
+  }
+  std::vector<float> packed;
+  for (std::int64_t t = 0; t < n_tokens; ++t) {
+    const auto row = y.begin() + t * y_stride;
+    EXPECT_EQ(std::count(row + w.n_rows, row + y_stride, -7.0F), kGuard) << "written past the last row";
+    packed.insert(packed.end(), row, row + w.n_rows);
+  }
+  return packed;
+}
+
+class PromptPathTest : public ::testing::TestWithParam<DType> {
+ protected:
+  void SetUp() override {
+    for (Isa isa : supported()) {
+      if (matmul_kernels(isa).has_prompt_path(GetParam())) isas_.push_back(isa);
+    }
+    if (isas_.empty()) GTEST_SKIP() << "this machine has no path of its own for prompt rows";
+  }
+  std::vector<Isa> isas_;
+};
+INSTANTIATE_TEST_SUITE_P(Types, PromptPathTest, ::testing::Values(DType::kBF16, DType::kF16),
+                         [](const auto& type) { return std::string(name(type.param)); });
+
+TEST_P(PromptPathTest, RoundsToBf16AndNothingElse) {
+  const auto rounded = [](float value) { return static_cast<double>(bf16_to_f32(f32_to_bf16(value))); };
+  for (std::int64_t n_cols : {1, 5, 32, 300, 4096}) {
+    for (std::int64_t n_rows : {1, 17, 40}) {
+      constexpr std::int64_t kTokens = 115;
+      const test::StoredRows rows = test::random_rows(GetParam(), n_rows, n_cols, 15);
+      const Matrix w = test::pack(rows);
+      const std::vector<float> x = activations(kTokens, n_cols, Inputs::kOutliers, 16);
+      for (Isa isa : isas_) {
+        const std::vector<float> y = multiply_prompt(isa, w, x, kTokens);
+        double error = 0;
+        double signal = 0;
+        std::vector<float> values(static_cast<std::size_t>(n_cols));
+        for (std::int64_t r = 0; r < n_rows; ++r) {
+          decode_row(GetParam(), rows.row(r), values.size(), values.data());
+          for (std::int64_t t = 0; t < kTokens; ++t) {
+            double exact = 0;
+            double expected = 0;
+            double magnitude = 1e-30;
+            for (std::size_t k = 0; k < values.size(); ++k) {
+              const float activation = x[static_cast<std::size_t>(t * n_cols) + k];
+              const double product = rounded(values[k]) * rounded(activation);
+              exact += static_cast<double>(values[k]) * static_cast<double>(activation);
+              expected += product;
+              magnitude += std::fabs(product);
+            }
+            const double found = static_cast<double>(y[static_cast<std::size_t>(t * n_rows + r)]);
+            ASSERT_LE(std::fabs(found - expected), 4e-6 * magnitude)
+                << name(isa) << ' ' << n_rows << 'x' << n_cols << ", row " << r << ", token " << t;
+            error += (found - exact) * (found - exact);
+            signal += exact * exact;
+          }
+        }
+        if (n_cols == 4096) {
+          EXPECT_LE(std::sqrt(error / signal), 0.003) << name(isa);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(PromptPathTest, RowsDoNotDependOnTheirNeighboursOrTheSplit) {
+  const Matrix w = test::pack(test::random_rows(GetParam(), 200, 544, 17));
+  const std::vector<float> x = activations(130, 544, Inputs::kOutliers, 18);
+  for (Isa isa : isas_) {
+    const std::vector<float> together = multiply_prompt(isa, w, x, 130);
+    for (std::int64_t blocks : {1, 3}) {
+      EXPECT_TRUE(same_bits(multiply_prompt(isa, w, x, 130, 130, blocks), together)) << name(isa);
+    }
+    for (std::int64_t tokens : {1, 2, 7, 13, 40, 112}) {
+      EXPECT_TRUE(same_bits(multiply_prompt(isa, w, x, 130, tokens), together)) << name(isa) << ' ' << tokens;
+    }
+  }
+}
+
+TEST_P(PromptPathTest, NanMakesTheRowNan) {
+  const Matrix w = test::pack(test::random_rows(GetParam(), 33, 96, 19));
+  std::vector<float> x = activations(5, 96, Inputs::kGaussian, 20);
+  x[2 * 96 + 50] = std::numeric_limits<float>::quiet_NaN();
+  for (Isa isa : isas_) {
+    const std::vector<float> y = multiply_prompt(isa, w, x, 5);
+    for (std::size_t i = 0; i < y.size(); ++i) EXPECT_EQ(std::isnan(y[i]), i / 33 == 2) << name(isa);
+  }
+}
+
 TEST(QuantizeRow, EveryInstructionSetWritesTheSameBytes) {
   for (Inputs inputs : {Inputs::kGaussian, Inputs::kOutliers, Inputs::kTiny}) {
     std::vector<float> x = activations(1, 8192, inputs, 21);

@@ -34,6 +34,18 @@ bool fetches_ahead() {
 #endif
 }
 
+bool prefers_bf16() {
+#if defined(__x86_64__)
+  static const bool prefers = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_is("amd") != 0 && __builtin_cpu_supports("avx512bf16") != 0;
+  }();
+  return prefers;
+#else
+  return false;
+#endif
+}
+
 const MatmulKernels& matmul_kernels(Isa isa) {
   switch (isa) {
 #if defined(__x86_64__)

@@ -7,7 +7,12 @@
 //   then acc = fma(t, s_a, acc); then mins: acc = fma(-(dmin · m), round(s_a · sum of q), acc). A block that
 //   holds NaN or infinity makes the row's outputs NaN; one whose amax is below 2^-118 counts as zeros.
 //   F32, F16, BF16 and row-stored types: acc = fma(w[k], x[k], acc), ascending k.
+// Prompt rows may take a path of their own where the machine has one that is faster (has_prompt_path):
+// weights and activations rounded to bf16, sums in fp32, ascending k. Its bits hold on one kind of machine
+// only; they do not depend on n_tokens or the split either.
+//
 // Ownership and threads: pure functions over borrowed memory.
+//
 // Source: kernels specification 3.1, 3.2, 6.1.
 #pragma once
 
@@ -38,6 +43,13 @@ struct MatmulKernels {
   void (*matmul)(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
                  const std::byte* activations, std::size_t activation_stride_bytes, std::int64_t n_tokens,
                  float* y, std::int64_t y_stride, std::byte* scratch);
+
+  // Whether prompt rows may meet weights of this type in matmul_prompt. It takes fp32 rows, whatever the
+  // type, and is `matmul` in everything else. Null where no type has it.
+  bool (*has_prompt_path)(DType weight_type);
+  void (*matmul_prompt)(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                        const std::byte* activations, std::size_t activation_stride_bytes,
+                        std::int64_t n_tokens, float* y, std::int64_t y_stride, std::byte* scratch);
 };
 
 std::size_t matmul_scratch_bytes(const Matrix& weight);

@@ -64,8 +64,12 @@ void matmul(const Matrix& weight, std::int64_t first_block, std::int64_t last_bl
   function(weight, first_block, last_block, activations, stride, n_tokens, y, y_stride, scratch);
 }
 
+bool has_prompt_path(DType /*weight_type*/) {
+  return false;
+}
+
 }  // namespace
 
-const MatmulKernels kAvx2Matmul = {quantize_row, matmul};
+const MatmulKernels kAvx2Matmul = {quantize_row, matmul, has_prompt_path, nullptr};
 
 }  // namespace exa

@@ -58,8 +58,12 @@ void matmul(const Matrix& weight, std::int64_t first_block, std::int64_t last_bl
   function(weight, first_block, last_block, activations, stride, n_tokens, y, y_stride, scratch);
 }
 
+bool has_prompt_path(DType weight_type) {
+  return (weight_type == DType::kBF16 || weight_type == DType::kF16) && prefers_bf16();
+}
+
 }  // namespace
 
-const MatmulKernels kAvx512Matmul = {quantize_row, matmul};
+const MatmulKernels kAvx512Matmul = {quantize_row, matmul, has_prompt_path, avx512_matmul_bf16};
 
 }  // namespace exa

@@ -107,7 +107,10 @@ template <int R, int C>
       acc[r][c] = first ? _mm512_setzero_ps() : _mm512_load_ps(tile + (r * C + c) * 16);
     }
   }
-  for (; n > 0; --n, ++x, p += R * kRowBlock) {
+  // The next tokens' copies, which follow these ones without a gap.
+  const float* next = x + C * kFloatStride;
+  for (; n > 0; --n, ++x, p += R * kRowBlock, next += 16) {
+    __builtin_prefetch(next, 0, 3);
     __m512 w[R];
     EXA_UNROLL for (int r = 0; r < R; ++r) w[r] = _mm512_load_ps(p + r * kRowBlock);
     EXA_UNROLL for (int c = 0; c < C; ++c) {

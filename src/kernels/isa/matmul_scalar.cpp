@@ -114,8 +114,12 @@ void matmul(const Matrix& weight, std::int64_t first_block, std::int64_t last_bl
   }
 }
 
+bool has_prompt_path(DType /*weight_type*/) {
+  return false;
+}
+
 }  // namespace
 
-const MatmulKernels kScalarMatmul = {quantize_row, matmul};
+const MatmulKernels kScalarMatmul = {quantize_row, matmul, has_prompt_path, nullptr};
 
 }  // namespace exa

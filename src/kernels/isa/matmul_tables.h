@@ -49,6 +49,14 @@ void avx512_matmul_float(const Matrix& weight, std::int64_t first_block, std::in
                          const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
                          std::int64_t y_stride, std::byte* scratch);
 
+// BF16 and F16 weights with bf16 activations; call only where prefers_bf16().
+void avx512_matmul_bf16(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                        const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
+                        std::int64_t y_stride, std::byte* scratch);
+// Whether the machine has vdpbf16ps and runs it at the rate of an fma, which is twice the work: AMD does,
+// Intel's issues it every other cycle.
+bool prefers_bf16();
+
 // The many-token half of weights with int8 activations.
 void avx2_matmul_panels(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
                         const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
