@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/chat.h"
 #include "cli/convert.h"
+#include "cli/embed_image.h"
 #include "cli/imatrix.h"
 #include "cli/inspect.h"
 #include "cli/interrupt.h"
@@ -48,6 +49,7 @@ int run_command_line(int argc, char** argv) {
   add_template(app);
   add_logits(app);
   add_verify(app);
+  add_embed_image(app);
   add_imatrix(app);
   add_perplexity(app);
   add_convert(app);

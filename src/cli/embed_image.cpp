@@ -1,0 +1,174 @@
+#include "cli/embed_image.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "base/threads.h"
+#include "cli/interrupt.h"
+#include "exaone/engine.h"
+#include "formats/checkpoint.h"
+#include "formats/image.h"
+#include "formats/image_jail.h"
+#include "kernels/backend.h"
+#include "model/vision.h"
+
+namespace exa {
+namespace {
+
+struct EmbedImageOptions {
+  std::filesystem::path model;
+  std::filesystem::path mmproj;
+  std::vector<std::filesystem::path> pictures;
+  std::filesystem::path output;
+  ImageJailMode jail = ImageJailMode::kAuto;
+  std::int64_t min_tokens = 0;
+  std::int64_t max_tokens = 0;
+  int n_threads = 0;
+  bool exact = false;
+  bool video = false;
+};
+
+template <typename T>
+NamedArray array_of(std::string name, DType type, std::vector<std::uint64_t> shape,
+                    std::span<const T> values) {
+  const auto bytes = std::as_bytes(values);
+  return {std::move(name), type, std::move(shape), {bytes.begin(), bytes.end()}};
+}
+
+std::vector<std::byte> read_picture(const std::filesystem::path& path) {
+  const FileReader reader(path);
+  const std::uint64_t most = ImageLimits{}.max_file_bytes;
+  if (reader.size_bytes() > most) {
+    throw Error(ErrorKind::kBadInput,
+                "the picture's file has " + std::to_string(reader.size_bytes()) +
+                    " bytes, expected at most " + std::to_string(most),
+                path.string());
+  }
+  std::vector<std::byte> file(static_cast<std::size_t>(reader.size_bytes()));
+  reader.read_at(0, file);
+  return file;
+}
+
+std::vector<VisionInput> read_inputs(const EmbedImageOptions& options, const VisionConfig& config) {
+  ImageJail jail(options.jail);
+  std::vector<VisionInput> inputs;
+  std::vector<Image> frames;
+  for (const std::filesystem::path& path : options.pictures) {
+    const std::vector<std::byte> file = read_picture(path);
+    const ImageHeader header = read_image_header(file, {}, path.string());
+    // A picture that no tower takes is refused before it is decoded.
+    image_grid(header.width(), header.height(), config, path.string());
+    Image image = jail.decode(file, header, path.string());
+    if (options.video) {
+      frames.push_back(std::move(image));
+    } else {
+      inputs.push_back(vision_input(std::move(image), config, path.string()));
+    }
+  }
+  if (options.video)
+    inputs.push_back(vision_input(std::move(frames), config, options.pictures.front().string()));
+  return inputs;
+}
+
+void write_arrays(const std::filesystem::path& output, std::span<const VisionInput> inputs,
+                  std::span<const std::vector<float>> embeds, const VisionConfig& config) {
+  std::vector<float> pixel_values;
+  std::vector<std::int32_t> grids;
+  std::vector<float> rows;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const VisionGrid& grid = inputs[i].grid;
+    const Patches patches(inputs[i], config);
+    for (std::int64_t p = 0; p < grid.n_patches(); ++p) {
+      const std::size_t end = pixel_values.size();
+      pixel_values.resize(end + static_cast<std::size_t>(config.patch_values()));
+      patches.read(p, pixel_values.data() + end);
+    }
+    for (const std::int64_t n : {grid.t, grid.h, grid.w}) grids.push_back(static_cast<std::int32_t>(n));
+    rows.insert(rows.end(), embeds[i].begin(), embeds[i].end());
+  }
+  const auto width = static_cast<std::uint64_t>(config.patch_values());
+  const auto out_hidden = static_cast<std::uint64_t>(config.out_hidden);
+  const std::vector<NamedArray> arrays = {
+      array_of<float>("pixel_values", DType::kF32, {pixel_values.size() / width, width}, pixel_values),
+      array_of<std::int32_t>("grid_thw", DType::kI32, {inputs.size(), 3}, grids),
+      array_of<float>("embeds", DType::kF32, {rows.size() / out_hidden, out_hidden}, rows),
+  };
+  write_safetensors(output, arrays);
+}
+
+void run_embed_image(const EmbedImageOptions& options) {
+  const std::filesystem::path& source = options.mmproj.empty() ? options.model : options.mmproj;
+  const Checkpoint checkpoint = Checkpoint::open(source);
+  if (!has_vision(checkpoint)) {
+    throw Error(ErrorKind::kUnsupported, "the model has no vision tower, expected one here or --mmproj FILE",
+                source.string());
+  }
+  VisionConfig config = read_vision_config(checkpoint);
+  set_image_tokens(config, options.min_tokens, options.max_tokens);
+  const std::vector<VisionInput> inputs = read_inputs(options, config);
+
+  CancelToken cancel;
+  const CancelOnInterrupt on_interrupt(cancel);
+  ThreadPool pool(options.n_threads > 0 ? options.n_threads : usable_cores());
+  const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
+  const auto stop_if_asked = [&] {
+    if (cancel.cancelled()) throw Error(ErrorKind::kInterrupted, "interrupted");
+  };
+  const VisionWeights weights =
+      load_vision_weights(checkpoint, *backend, options.exact ? Precision::kExact : Precision::kProduction,
+                          [&](std::uint64_t) { stop_if_asked(); });
+  VisionTower tower(weights, *backend);
+  Progress progress("encoding");
+  const std::vector<std::vector<float>> embeds = tower.encode(inputs, [&](double fraction) {
+    stop_if_asked();
+    progress.update(fraction);
+  });
+  progress.clear();
+  write_arrays(options.output, inputs, embeds, config);
+}
+
+}  // namespace
+
+void add_embed_image(CLI::App& app) {
+  const auto options = std::make_shared<EmbedImageOptions>();
+  CLI::App* const command =
+      app.add_subcommand("embed-image", "Write what the vision tower makes of pictures as safetensors");
+  command->add_option("-m,--model", options->model, "A .gguf file or a Hugging Face folder")->required();
+  command->add_option("--mmproj", options->mmproj,
+                      "A .gguf file with the vision tower, where the model has none");
+  command->add_option("pictures", options->pictures, "JPEG, PNG, WebP or GIF files")->required();
+  command
+      ->add_option(
+          "--output", options->output,
+          "safetensors to write: pixel_values f32, grid_thw i32 [n, 3], embeds f32, all pictures in order")
+      ->required();
+  command->add_flag("--video", options->video, "The pictures are the frames of one video");
+  command->add_flag("--exact", options->exact, "Weights and activations in fp32");
+  command
+      ->add_option("--image-min-tokens", options->min_tokens,
+                   "Fewest tokens of a picture (default: the model's)")
+      ->check(CLI::Range(std::int64_t{1}, kMostImageTokens));
+  command
+      ->add_option("--image-max-tokens", options->max_tokens,
+                   "Most tokens of a picture (default: the model's)")
+      ->check(CLI::Range(std::int64_t{1}, kMostImageTokens));
+  command
+      ->add_option("--image-jail", options->jail,
+                   "Decode pictures in a process without rights: auto (as far as the system can), on or off")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, ImageJailMode>{
+          {"auto", ImageJailMode::kAuto}, {"on", ImageJailMode::kOn}, {"off", ImageJailMode::kOff}}));
+  command->add_option("-t,--threads", options->n_threads, "Threads (default: physical cores)")
+      ->check(CLI::Range(1, 1024));
+  command->callback([options] { run_embed_image(*options); });
+}
+
+}  // namespace exa
