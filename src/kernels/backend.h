@@ -111,9 +111,9 @@ class Backend {
                          std::int64_t window, float* out, std::int64_t out_stride) = 0;
 
   // out[row, h] = softmax(q[row, h] · Kᵀ / sqrt(head_dim)) · V over all rows of row's segment, with no mask: the
-  // attention of a vision tower. q, out [rows, n_heads, head_dim]; head h reads kv head h / (n_heads / n_kv_heads).
-  // Rows outside every segment keep what `out` holds. All windows of a layer go into one call: segments of 64 rows
-  // are as many tasks. A row's bits depend on its own segment only.
+  // attention of a vision tower. q, out [rows, n_heads, head_dim], out may be q; head h reads kv head
+  // h / (n_heads / n_kv_heads). Rows outside every segment keep what `out` holds. All windows of a layer go into one
+  // call: segments of 64 rows are as many tasks. A row's bits depend on its own segment only.
   virtual void attention_both_ways(std::span<const AttentionSegment> segments, const AttentionRows& kv, const float* q,
                                    std::int64_t q_stride, int n_heads, float* out, std::int64_t out_stride) = 0;
 

@@ -66,6 +66,11 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
   float* const k = qkv_ + q_width;
   float* const v = k + kv_width;
   backend_.embed(weights_.embedding, ids_, residual_, hidden);
+  for (std::size_t s = 0; s < slices.size(); ++s) {
+    for (const GivenRow& given : slices[s].given_rows) {
+      std::copy_n(given.values, hidden, residual_ + (attention_slices_[s].first_row + given.row) * hidden);
+    }
+  }
   for (std::int64_t i = 0; i < c.n_layers(); ++i) {
     const LayerWeights& w = weights_.layers[static_cast<std::size_t>(i)];
     const LayerSpec& spec = c.layers[static_cast<std::size_t>(i)];

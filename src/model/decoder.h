@@ -19,11 +19,18 @@
 
 namespace exa {
 
+// A row whose embedding is given instead of looked up: a picture's.
+struct GivenRow {
+  std::int64_t row;     // index into the slice's ids, whose id there is a placeholder
+  const float* values;  // [hidden]
+};
+
 // One sequence's share of a step: its next tokens, which stand at positions cache->length() …
 struct StepSlice {
   KvCache* cache;
   std::span<const std::int32_t> ids;          // valid token ids
   std::span<const std::int32_t> logits_rows;  // indices into ids, ascending, whose logits are wanted
+  std::span<const GivenRow> given_rows = {};
 };
 
 class Decoder {
