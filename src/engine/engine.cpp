@@ -234,7 +234,7 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
     const std::int64_t n = std::min(kPrefillChunk, n_prompt - done);
     const auto chunk =
         std::span(prompt.ids).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n));
-    logits = cache_.append(decoder_, chunk, done + n == n_prompt);
+    logits = cache_.append(decoder_, chunk, Role::kPrompt, done + n == n_prompt);
     done += n;
     emit(Event::Kind::kPrefill);
   }
@@ -247,7 +247,7 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
     if (!reason && cancelled()) reason = FinishReason::kCancelled;
     if (reason) break;
     const TokenId last = sequence.last();
-    logits = cache_.append(decoder_, {&last, 1}, true);
+    logits = cache_.append(decoder_, {&last, 1}, Role::kGenerated, true);
   }
   // Keys and values that are no numbers must not meet the next request.
   if (reason == FinishReason::kError) cache_.clear();

@@ -13,10 +13,13 @@ std::int64_t TokenCache::keep_shared(std::span<const TokenId> prompt) {
   return kept;
 }
 
-std::span<const float> TokenCache::append(Decoder& decoder, std::span<const TokenId> ids, bool wants_logits) {
+std::span<const float> TokenCache::append(Decoder& decoder, std::span<const TokenId> ids, Role role,
+                                          bool wants_logits) {
   const std::int32_t last_row = static_cast<std::int32_t>(ids.size()) - 1;
-  const StepSlice slice{
-      .cache = &kv_, .ids = ids, .logits_rows = {&last_row, wants_logits ? std::size_t{1} : std::size_t{0}}};
+  const StepSlice slice{.cache = &kv_,
+                        .ids = ids,
+                        .logits_rows = {&last_row, wants_logits ? std::size_t{1} : std::size_t{0}},
+                        .role = role};
   try {
     ids_.reserve(ids_.size() + ids.size());
     const std::span<const float> logits = decoder.step({&slice, 1});

@@ -25,7 +25,7 @@ class TokenCache {
   // Runs the tokens through the decoder behind those that are here. Returns the last one's logits [vocab],
   // valid until the next call, or nothing where they are not wanted. Errors: the decoder's; the cache is
   // empty afterwards.
-  std::span<const float> append(Decoder& decoder, std::span<const TokenId> ids, bool wants_logits);
+  std::span<const float> append(Decoder& decoder, std::span<const TokenId> ids, Role role, bool wants_logits);
 
   // Forgets everything.
   void clear();

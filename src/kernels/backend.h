@@ -80,9 +80,10 @@ class Backend {
   // x[i] = row ids[i] of table; ids are valid rows.
   virtual void embed(const Matrix& table, std::span<const std::int32_t> ids, float* x, std::int64_t x_stride) = 0;
 
-  // y = x · Wᵀ for each target; all weights have the same n_cols; x [n_tokens, n_cols].
+  // y = x · Wᵀ for each target; all weights have the same n_cols; x [n_tokens, n_cols]. The first n_prompt rows may
+  // take a path for prompts that is faster and rounds more (docs/numerics.md) where the machine has one.
   virtual void matmul(const float* x, std::int64_t x_stride, std::int64_t n_tokens,
-                      std::span<const MatmulTarget> targets) = 0;
+                      std::span<const MatmulTarget> targets, std::int64_t n_prompt = 0) = 0;
 
   // y = x · rsqrt(mean(x²) + eps) · weight, row by row; weight [width] f32; y may be x.
   virtual void rmsnorm(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width,

@@ -98,7 +98,7 @@ class CpuBackend final : public Backend {
   void embed(const Matrix& table, std::span<const std::int32_t> ids, float* x,
              std::int64_t x_stride) override;
   void matmul(const float* x, std::int64_t x_stride, std::int64_t n_tokens,
-              std::span<const MatmulTarget> targets) override;
+              std::span<const MatmulTarget> targets, std::int64_t n_prompt) override;
   void rmsnorm(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width,
                const float* weight, float eps, float* y, std::int64_t y_stride) override;
   void rmsnorm_add(const float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width,
@@ -239,22 +239,30 @@ void CpuBackend::embed(const Matrix& table, std::span<const std::int32_t> ids, f
 }
 
 void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_tokens,
-                        std::span<const MatmulTarget> targets) {
+                        std::span<const MatmulTarget> targets, std::int64_t n_prompt) {
   if (targets.empty() || n_tokens == 0) return;
   const std::int64_t n_cols = targets.front().weight->n_cols;
-  bool quantizes = false;
+  // Rows before it take the path for prompts.
+  const auto first_plain_row = [&](const Matrix& weight) {
+    return matmul_.has_prompt_path(weight.type) ? n_prompt : 0;
+  };
+  std::int64_t first_quantized = n_tokens;
   std::size_t total_bytes = 0;
   std::size_t scratch_bytes = 0;
   for (const MatmulTarget& target : targets) {
-    quantizes |= uses_int8_activations(target.weight->type);
+    if (uses_int8_activations(target.weight->type)) {
+      first_quantized = std::min(first_quantized, first_plain_row(*target.weight));
+    }
     total_bytes += to_size(target.weight->n_row_blocks()) * target.weight->row_block_bytes;
     scratch_bytes = std::max(scratch_bytes, matmul_scratch_bytes(*target.weight));
   }
   grow_scratch(scratch_bytes);
+  const bool quantizes = first_quantized < n_tokens;
   const std::size_t quantized_stride = quantizes ? quantized_row_bytes(n_cols) : 0;
   if (quantizes) {
     grow(activations_, to_size(n_tokens) * quantized_stride);
-    for_items(n_tokens, n_cols, [&](std::int64_t i) {
+    for_items(n_tokens - first_quantized, n_cols, [&](std::int64_t item) {
+      const std::int64_t i = first_quantized + item;
       matmul_.quantize_row(x + i * x_stride, n_cols, activations_.data() + to_size(i) * quantized_stride);
     });
   }
@@ -273,11 +281,21 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
       const std::size_t last = first_block_from(share.end);
       begin += n_blocks * block_bytes;
       if (first >= last) continue;
+      const auto first_block = static_cast<std::int64_t>(first);
+      const auto last_block = static_cast<std::int64_t>(last);
+      const auto* floats = reinterpret_cast<const std::byte*>(x);
+      const std::size_t float_stride = to_size(x_stride) * sizeof(float);
+      const std::int64_t row = first_plain_row(weight);
+      if (row > 0) {
+        matmul_.matmul_prompt(weight, first_block, last_block, floats, float_stride, row, target.y,
+                              target.y_stride, scratch(worker));
+      }
+      if (row == n_tokens) continue;
       const bool int8 = uses_int8_activations(weight.type);
-      matmul_.matmul(weight, static_cast<std::int64_t>(first), static_cast<std::int64_t>(last),
-                     int8 ? activations_.data() : reinterpret_cast<const std::byte*>(x),
-                     int8 ? quantized_stride : to_size(x_stride) * sizeof(float), n_tokens, target.y,
-                     target.y_stride, scratch(worker));
+      const std::size_t stride = int8 ? quantized_stride : float_stride;
+      matmul_.matmul(weight, first_block, last_block,
+                     (int8 ? activations_.data() : floats) + to_size(row) * stride, stride, n_tokens - row,
+                     target.y + row * target.y_stride, target.y_stride, scratch(worker));
     }
   });
 }

@@ -46,15 +46,23 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
   ids_.clear();
   positions_.clear();
   attention_slices_.clear();
-  for (const StepSlice& slice : slices) {
-    const auto n_tokens = static_cast<std::int64_t>(slice.ids.size());
-    slice.cache->reserve(n_tokens);
-    attention_slices_.push_back({.kv = {},
-                                 .first_row = static_cast<std::int64_t>(ids_.size()),
-                                 .n_tokens = n_tokens,
-                                 .first_position = slice.cache->length()});
-    for (std::int64_t i = 0; i < n_tokens; ++i) positions_.push_back(slice.cache->length() + i);
-    ids_.insert(ids_.end(), slice.ids.begin(), slice.ids.end());
+  attention_slices_.resize(slices.size());
+  std::int64_t n_prompt = 0;
+  // Prompt rows stand before the others.
+  for (const Role role : {Role::kPrompt, Role::kGenerated}) {
+    for (std::size_t s = 0; s < slices.size(); ++s) {
+      const StepSlice& slice = slices[s];
+      if (slice.role != role) continue;
+      const auto n_tokens = static_cast<std::int64_t>(slice.ids.size());
+      slice.cache->reserve(n_tokens);
+      attention_slices_[s] = {.kv = {},
+                              .first_row = static_cast<std::int64_t>(ids_.size()),
+                              .n_tokens = n_tokens,
+                              .first_position = slice.cache->length()};
+      for (std::int64_t i = 0; i < n_tokens; ++i) positions_.push_back(slice.cache->length() + i);
+      ids_.insert(ids_.end(), slice.ids.begin(), slice.ids.end());
+    }
+    if (role == Role::kPrompt) n_prompt = static_cast<std::int64_t>(ids_.size());
   }
   const auto n = static_cast<std::int64_t>(ids_.size());
   if (n > max_rows_) {
@@ -78,7 +86,7 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
 
     const MatmulTarget qkv[] = {{&w.q, q, qkv_width}, {&w.k, k, qkv_width}, {&w.v, v, qkv_width}};
     show_inputs(i, {"attn_q", "attn_k", "attn_v"}, residual_, hidden, n);
-    backend_.matmul(residual_, hidden, n, qkv);
+    backend_.matmul(residual_, hidden, n, qkv, n_prompt);
     const RopeFrequencies* const rotation = spec.rope ? &rope : nullptr;
     backend_.norm_rope_heads(q, qkv_width, n, n_heads, head_dim, w.q_norm.data(), c.rms_eps, rotation,
                              positions_.data());
@@ -91,17 +99,17 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
     backend_.attention(attention_slices_, q, qkv_width, n_heads, spec.window, attended_, q_width);
     const MatmulTarget o[] = {{&w.o, projected_, hidden}};
     show_inputs(i, {"attn_output"}, attended_, q_width, n);
-    backend_.matmul(attended_, q_width, n, o);
+    backend_.matmul(attended_, q_width, n, o, n_prompt);
     backend_.rmsnorm_add(projected_, hidden, n, hidden, w.post_attention_norm.data(), c.rms_eps, residual_,
                          hidden);
 
     const MatmulTarget gate_up[] = {{&w.gate, gate_, c.ffn_width}, {&w.up, up_, c.ffn_width}};
     show_inputs(i, {"ffn_gate", "ffn_up"}, residual_, hidden, n);
-    backend_.matmul(residual_, hidden, n, gate_up);
+    backend_.matmul(residual_, hidden, n, gate_up, n_prompt);
     backend_.silu_mul(gate_, c.ffn_width, up_, c.ffn_width, n, c.ffn_width);
     const MatmulTarget down[] = {{&w.down, projected_, hidden}};
     show_inputs(i, {"ffn_down"}, gate_, c.ffn_width, n);
-    backend_.matmul(gate_, c.ffn_width, n, down);
+    backend_.matmul(gate_, c.ffn_width, n, down, n_prompt);
     backend_.rmsnorm_add(projected_, hidden, n, hidden, w.post_ffn_norm.data(), c.rms_eps, residual_, hidden);
   }
   for (const StepSlice& slice : slices) slice.cache->advance(static_cast<std::int64_t>(slice.ids.size()));

@@ -25,12 +25,17 @@ struct GivenRow {
   const float* values;  // [hidden]
 };
 
+// Rows of a prompt may take paths that are faster and round more (docs/numerics.md). The path of a row
+// follows from its role alone, never from the rows beside it.
+enum class Role { kGenerated, kPrompt };
+
 // One sequence's share of a step: its next tokens, which stand at positions cache->length() …
 struct StepSlice {
   KvCache* cache;
   std::span<const std::int32_t> ids;          // valid token ids
   std::span<const std::int32_t> logits_rows;  // indices into ids, ascending, whose logits are wanted
   std::span<const GivenRow> given_rows = {};
+  Role role = Role::kGenerated;
 };
 
 class Decoder {

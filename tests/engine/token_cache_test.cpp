@@ -19,7 +19,7 @@ TokenCache new_cache(const OpenedModel& model, KvType type = KvType::kBF16) {
 }
 
 std::vector<float> logits_after(OpenedModel& model, TokenCache& cache, std::span<const TokenId> ids) {
-  const std::span<const float> row = cache.append(model.decoder, ids, true);
+  const std::span<const float> row = cache.append(model.decoder, ids, Role::kPrompt, true);
   return {row.begin(), row.end()};
 }
 
@@ -92,7 +92,7 @@ TEST(TokenCache, KeepsTheSharedFrontAndComputesTheSameBits) {
 
     TokenCache cache = new_cache(model);
     EXPECT_EQ(cache.keep_shared(first), 0);
-    cache.append(model.decoder, first, false);
+    cache.append(model.decoder, first, Role::kPrompt, false);
     EXPECT_EQ(cache.length(), 90);
     const std::int64_t kept = cache.keep_shared(second);
     EXPECT_EQ(kept, 60) << name;
@@ -110,7 +110,7 @@ TEST(TokenCache, LeavesTheLastTokenOfThePromptToCompute) {
   OpenedModel model(tiny_model("tiny-exaone4"), 1, Precision::kProduction);
   TokenCache cache = new_cache(model);
   const std::vector<TokenId> ids = some_ids(20, 800);
-  cache.append(model.decoder, ids, false);
+  cache.append(model.decoder, ids, Role::kPrompt, false);
   EXPECT_EQ(cache.keep_shared(ids), 19);
   EXPECT_EQ(cache.keep_shared(std::span(ids).first(5)), 4);
   EXPECT_EQ(cache.keep_shared(std::span(ids).first(1)), 0);
@@ -123,7 +123,7 @@ TEST(TokenCache, ALongWayBackInARingStartsAnewWithTheSameBits) {
   const std::vector<TokenId> ids = some_ids(300, vocab);
   TokenCache cache = new_cache(model);
   for (std::size_t begin = 0; begin < ids.size(); begin += 30) {
-    cache.append(model.decoder, std::span(ids).subspan(begin, 30), false);
+    cache.append(model.decoder, std::span(ids).subspan(begin, 30), Role::kPrompt, false);
   }
   const auto prompt = std::span(ids).first(21);
   const std::int64_t kept = cache.keep_shared(prompt);

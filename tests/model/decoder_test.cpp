@@ -98,6 +98,50 @@ TEST(Decoder, BitsDoNotDependOnOtherSequences) {
   EXPECT_TRUE(same_bits(alone, together));
 }
 
+// On every machine: where prompt rows have a path of their own it is theirs whatever stands beside them.
+TEST(Decoder, BitsOfARowFollowFromItsRole) {
+  Loaded model(kModels / "tiny-exaone4-hybrid", 2);
+  const ModelConfig& config = model.weights.config;
+  const std::vector<std::int32_t> a = some_ids(40, config.vocab, 5);
+  const std::vector<std::int32_t> b = some_ids(40, config.vocab, 6);
+  const std::vector<std::int32_t> last{0};
+  Decoder decoder(model.weights, *model.backend, 64);
+  // a's prompt of 30 rows in steps of `chunk`, then ten rows as generated ones; b arrives meanwhile.
+  const auto run = [&](std::size_t chunk, bool with_b) {
+    KvCache cache_a(config, KvType::kBF16, 64);
+    KvCache cache_b(config, KvType::kBF16, 64);
+    std::vector<float> out;
+    std::size_t done_b = 0;
+    for (std::size_t done = 0; done < a.size();) {
+      const bool prompt = done < 30;
+      const std::size_t n = prompt ? std::min(chunk, 30 - done) : 1;
+      const std::vector<std::int32_t> last_of_a{static_cast<std::int32_t>(n) - 1};
+      std::vector<StepSlice> slices;
+      slices.push_back({.cache = &cache_a,
+                        .ids = std::span(a).subspan(done, n),
+                        .logits_rows = last_of_a,
+                        .role = prompt ? Role::kPrompt : Role::kGenerated});
+      if (with_b && done_b + 3 <= b.size()) {
+        slices.push_back({.cache = &cache_b,
+                          .ids = std::span(b).subspan(done_b, 3),
+                          .logits_rows = last,
+                          .role = done_b % 2 == 0 ? Role::kPrompt : Role::kGenerated});
+        done_b += 3;
+      }
+      done += n;
+      const std::span<const float> logits =
+          decoder.step(slices).first(static_cast<std::size_t>(config.vocab));
+      if (done >= 30) out.insert(out.end(), logits.begin(), logits.end());
+    }
+    return out;
+  };
+  const std::vector<float> expected = run(30, false);
+  for (const std::size_t chunk : {1, 7, 30}) {
+    EXPECT_TRUE(same_bits(expected, run(chunk, false))) << chunk;
+    EXPECT_TRUE(same_bits(expected, run(chunk, true))) << chunk;
+  }
+}
+
 TEST(Decoder, TruncatedCacheContinuesLikeAFreshOne) {
   Loaded model(kModels / "tiny-exaone4-hybrid", 1);
   const ModelConfig& config = model.weights.config;
