@@ -11,6 +11,7 @@ bool can_encode(DType type) {
 
 const QuantizeKernels& quantize_kernels(Isa isa) {
   switch (isa) {
+    case Isa::kAmx:
     case Isa::kAvx512:
       return quantize_kernels_avx512();
     case Isa::kAvx2:

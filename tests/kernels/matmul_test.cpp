@@ -18,7 +18,7 @@ constexpr std::int64_t kGuard = 3;  // floats behind each output row that no ker
 
 std::vector<Isa> supported() {
   std::vector<Isa> out;
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) {
     if (is_supported(isa)) out.push_back(isa);
   }
   return out;
@@ -338,6 +338,12 @@ TEST(ChooseIsa, EnvironmentDecides) {
   EXPECT_EQ(choose_isa(), Isa::kScalar);
   setenv("EXAONE_ISA", "mmx", 1);
   EXPECT_ANY_THROW(choose_isa());
+  setenv("EXAONE_ISA", "amx", 1);
+  if (is_supported(Isa::kAmx)) {
+    EXPECT_EQ(choose_isa(), Isa::kAmx);
+  } else {
+    EXPECT_ANY_THROW(choose_isa());
+  }
   unsetenv("EXAONE_ISA");
   EXPECT_TRUE(is_supported(choose_isa()));
   EXPECT_TRUE(is_supported(Isa::kScalar));

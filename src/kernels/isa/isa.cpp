@@ -1,11 +1,39 @@
 #include "kernels/isa/isa.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <cstdlib>
 #include <string>
 
 #include "base/error.h"
+#include "kernels/isa/matmul_amx.h"
 
 namespace exa {
+#if defined(__x86_64__)
+namespace {
+
+// Linux grants a process its tile registers on request only.
+bool has_tile_registers() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  constexpr unsigned kOsSavesRegisters = 1U << 27;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & kOsSavesRegisters) == 0) return false;
+  constexpr unsigned kAmxBf16 = 1U << 22, kAmxTile = 1U << 24;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
+  if ((edx & kAmxBf16) == 0 || (edx & kAmxTile) == 0) return false;
+  std::uint32_t enabled = 0, high = 0;
+  __asm__ volatile("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
+  constexpr std::uint32_t kTileState = 3U << 17;
+  if ((enabled & kTileState) != kTileState) return false;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+}  // namespace
+#endif
 
 // __builtin_cpu_supports also reads XCR0: it says no where the operating system does not save the registers.
 bool is_supported(Isa isa) {
@@ -21,6 +49,11 @@ bool is_supported(Isa isa) {
       return is_supported(Isa::kAvx2) && __builtin_cpu_supports("avx512f") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+    case Isa::kAmx: {
+      static const bool supported = is_supported(Isa::kAvx512) && __builtin_cpu_supports("avx512bf16") &&
+                                    has_tile_registers() && amx_works();
+      return supported;
+    }
 #endif
     default:
       return false;
@@ -35,13 +68,15 @@ std::string_view name(Isa isa) {
       return "avx2";
     case Isa::kAvx512:
       return "avx512";
+    case Isa::kAmx:
+      return "amx";
   }
   return "unknown";
 }
 
 Isa choose_isa() {
   if (const char* wanted = std::getenv("EXAONE_ISA"); wanted != nullptr && *wanted != '\0') {
-    for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512}) {
+    for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) {
       if (name(isa) != wanted) continue;
       if (!is_supported(isa)) {
         throw Error(ErrorKind::kUnsupported,
@@ -49,10 +84,10 @@ Isa choose_isa() {
       }
       return isa;
     }
-    throw Error(ErrorKind::kUsage, "expected scalar, avx2 or avx512, found \"" + std::string(wanted) + "\"",
-                "EXAONE_ISA");
+    throw Error(ErrorKind::kUsage,
+                "expected scalar, avx2, avx512 or amx, found \"" + std::string(wanted) + "\"", "EXAONE_ISA");
   }
-  for (Isa isa : {Isa::kAvx512, Isa::kAvx2}) {
+  for (Isa isa : {Isa::kAmx, Isa::kAvx512, Isa::kAvx2}) {
     if (is_supported(isa)) return isa;
   }
   return Isa::kScalar;

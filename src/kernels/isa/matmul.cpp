@@ -1,6 +1,7 @@
 #include "kernels/isa/matmul.h"
 
 #include "kernels/isa/lanes.h"
+#include "kernels/isa/matmul_amx.h"
 #include "kernels/isa/matmul_tables.h"
 
 namespace exa {
@@ -16,10 +17,14 @@ std::size_t quantized_row_bytes(std::int64_t n_cols) {
 }
 
 std::size_t matmul_scratch_bytes(const Matrix& weight) {
-  if (uses_int8_activations(weight.type)) return kPanelBytes + kTileBytes;
-  const std::int64_t chunks = (weight.n_cols + kFloatChunk - 1) / kFloatChunk;
-  return kPanelBytes + kSpareBytes + kTileBytes +
-         static_cast<std::size_t>(chunks * float_token_group(weight.n_cols) * kFloatStride) * sizeof(float);
+  const std::size_t tiles = is_supported(Isa::kAmx) && has_tiles(weight.type) ? kAmxScratchBytes : 0;
+  std::size_t bytes = kPanelBytes + kTileBytes;
+  if (!uses_int8_activations(weight.type)) {
+    const std::int64_t chunks = (weight.n_cols + kFloatChunk - 1) / kFloatChunk;
+    const std::int64_t copies = chunks * float_token_group(weight.n_cols) * kFloatStride;
+    bytes += kSpareBytes + static_cast<std::size_t>(copies) * sizeof(float);
+  }
+  return bytes > tiles ? bytes : tiles;
 }
 
 bool fetches_ahead() {
@@ -49,6 +54,8 @@ bool prefers_bf16() {
 const MatmulKernels& matmul_kernels(Isa isa) {
   switch (isa) {
 #if defined(__x86_64__)
+    case Isa::kAmx:
+      return kAmxMatmul;
     case Isa::kAvx512:
       return kAvx512Matmul;
     case Isa::kAvx2:

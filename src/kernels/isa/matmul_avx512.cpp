@@ -1,6 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/isa/lanes.h"
+#include "kernels/isa/matmul_amx.h"
 #include "kernels/isa/matmul_tables.h"
 
 namespace exa {
@@ -65,5 +66,7 @@ bool has_prompt_path(DType weight_type) {
 }  // namespace
 
 const MatmulKernels kAvx512Matmul = {quantize_row, matmul, has_prompt_path, avx512_matmul_bf16};
+
+const MatmulKernels kAmxMatmul = {quantize_row, matmul, has_tiles, amx_matmul_prompt};
 
 }  // namespace exa

@@ -11,6 +11,7 @@ namespace exa {
 extern const MatmulKernels kScalarMatmul;
 extern const MatmulKernels kAvx2Matmul;
 extern const MatmulKernels kAvx512Matmul;
+extern const MatmulKernels kAmxMatmul;
 
 // Scratch of one thread: a panel of unpacked weights, a block of decoded rows, tiles of partial sums, and for
 // fp32 activations copies of a group of tokens, kFloatChunk k and a gap at a time.

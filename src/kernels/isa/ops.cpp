@@ -13,6 +13,7 @@ std::size_t attention_scratch_bytes(int head_dim) {
 
 const OpsKernels& ops_kernels(Isa isa) {
   switch (isa) {
+    case Isa::kAmx:
     case Isa::kAvx512:
       return ops_kernels_avx512();
     case Isa::kAvx2:
