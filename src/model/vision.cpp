@@ -95,7 +95,7 @@ class Pass {
         patches[to_size(cell.input)].read(patch, values.row(i));
       }
       const MatmulTarget target[] = {{&weights_.patch, residual_.row(first), config_.hidden}};
-      backend_.matmul(values.row(0), values.width(), n, target);
+      matmul(values.row(0), values.width(), n, target);
     });
   }
 
@@ -120,7 +120,7 @@ class Pass {
         norm(first, n, block.ffn_norm);
         const MatmulTarget gate_up[] = {{&block.gate.weight, gate.row(0), gate.width()},
                                         {&block.up.weight, up.row(0), up.width()}};
-        backend_.matmul(normed_.row(0), normed_.width(), n, gate_up);
+        matmul(normed_.row(0), normed_.width(), n, gate_up);
         add_bias(block.gate, gate.row(0), n);
         add_bias(block.up, up.row(0), n);
         backend_.silu_mul(gate.row(0), gate.width(), up.row(0), up.width(), n, gate.width());
@@ -146,7 +146,7 @@ class Pass {
       norm(first, n, weights_.merger_norm);
       // The rows of a cell lie side by side.
       const MatmulTarget in[] = {{&weights_.merger_in.weight, wide.row(0), cell_width}};
-      backend_.matmul(normed_.row(0), cell_width, n_cells, in);
+      matmul(normed_.row(0), cell_width, n_cells, in);
       add_bias(weights_.merger_in, wide.row(0), n_cells);
       backend_.gelu(wide.row(0), cell_width, n_cells, cell_width);
       linear(weights_.merger_out, wide, n_cells, tokens.row(0));
@@ -172,6 +172,11 @@ class Pass {
                      normed_.row(0), config_.hidden);
   }
 
+  // A picture's rows are a prompt's.
+  void matmul(const float* x, std::int64_t x_stride, std::int64_t n, std::span<const MatmulTarget> targets) {
+    backend_.matmul(x, x_stride, n, targets, weights_.precision == Precision::kExact ? 0 : n);
+  }
+
   // The bias as rows that are all the same one.
   void add_bias(const VisionLinear& layer, float* y, std::int64_t n) {
     const auto width = static_cast<std::int64_t>(layer.bias.size());
@@ -180,7 +185,7 @@ class Pass {
 
   void linear(const VisionLinear& layer, const float* x, std::int64_t x_stride, std::int64_t n, float* y) {
     const MatmulTarget target[] = {{&layer.weight, y, layer.weight.n_rows}};
-    backend_.matmul(x, x_stride, n, target);
+    matmul(x, x_stride, n, target);
     add_bias(layer, y, n);
   }
   void linear(const VisionLinear& layer, Rows& x, std::int64_t n, float* y) {

@@ -1,0 +1,127 @@
+// The engine's eyes: pictures of a request become rows of the embedding space, each content once.
+//
+// A picture's number of tokens is known from its header. Decoding (in a jail) and encoding wait until its
+// rows are needed; what was encoded stays in a bounded cache, so that a history that is sent again costs
+// nothing. The tower's weights are read with the first picture. Ownership and threads: Sight owns the tower's
+// file, weights, cache and jail; one thread calls it. Source: exaone-models specification 4.3, 4.4
+// (placeholders, positions).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "exaone/engine.h"
+#include "formats/checkpoint.h"
+#include "formats/image.h"
+#include "formats/image_jail.h"
+#include "kernels/backend.h"
+#include "model/decoder.h"
+#include "model/vision.h"
+#include "text/tokenizer.h"
+
+namespace exa {
+
+using PictureHash = std::array<std::uint8_t, 32>;  // SHA-256
+
+// A still picture, or the frames of a video, as far as headers tell.
+struct Picture {
+  std::vector<std::shared_ptr<const std::string>> files;  // encoded; one, or a video's frames
+  std::vector<ImageHeader> headers;
+  bool video = false;
+  VisionGrid grid;
+  std::int64_t n_tokens = 0;
+  PictureHash hash{};
+  std::string where;  // for errors
+};
+
+// Where a picture's tokens stand in a prompt.
+struct PlacedPicture {
+  std::int64_t first = 0;
+  std::int64_t n_tokens = 0;
+
+  std::int64_t end() const { return first + n_tokens; }
+};
+
+using PictureRows = std::shared_ptr<const std::vector<float>>;  // [n_tokens, hidden]
+
+class Sight {
+ public:
+  struct Options {
+    std::int64_t min_tokens = 0;  // of a picture; 0: the model's
+    std::int64_t max_tokens = 0;
+    ImageJailMode jail = ImageJailMode::kAuto;
+    std::size_t cache_bytes = std::size_t{256} << 20;
+  };
+
+  // The tower in `mmproj`, or in the model's own checkpoint where that is empty; nothing where neither has
+  // one. Made before the engine's threads and weights: the jail's process is forked here. hidden: the text
+  // model's. Errors: Checkpoint::open's, read_vision_config's; kBadInput where the tower is another model's;
+  // kUnsupported where mmproj holds no tower.
+  static std::unique_ptr<Sight> open(const std::filesystem::path& model, const Checkpoint& checkpoint,
+                                     const std::filesystem::path& mmproj, std::int64_t hidden,
+                                     const Options& options);
+
+  // Errors: read_image_header's and image_grid's.
+  Picture look(std::shared_ptr<const std::string> file, const std::string& where) const;
+  Picture look_at_video(std::vector<std::shared_ptr<const std::string>> frames,
+                        const std::string& where) const;
+
+  // The rows of each picture, out of the cache or encoded now; nothing where `cancelled` said so meanwhile.
+  // Errors: ImageJail::decode's, load_vision_weights'.
+  std::optional<std::vector<PictureRows>> rows(std::span<const Picture> pictures, Backend& backend,
+                                               const std::function<bool()>& cancelled);
+
+  // Pictures that were encoded, and that were found in the cache, since the engine was made.
+  std::int64_t n_encoded() const { return n_encoded_; }
+  std::int64_t n_found() const { return n_found_; }
+  std::size_t cached_bytes() const { return cached_bytes_; }
+
+ private:
+  Sight(Checkpoint checkpoint, VisionConfig config, const Options& options);
+
+  VisionInput decode(const Picture& picture);
+  void remember(const PictureHash& hash, PictureRows rows);
+
+  struct Entry {
+    PictureRows rows;
+    std::list<PictureHash>::iterator use;
+  };
+
+  ImageJail jail_;
+  Checkpoint checkpoint_;
+  VisionConfig config_;
+  std::size_t most_cached_bytes_;
+  std::optional<VisionWeights> weights_;
+  std::map<PictureHash, Entry> cache_;
+  std::list<PictureHash> uses_;  // latest first
+  std::size_t cached_bytes_ = 0;
+  std::int64_t n_encoded_ = 0;
+  std::int64_t n_found_ = 0;
+};
+
+// Each placeholder in ids (image for a still picture, video for a video, in order of appearance) becomes as
+// many as its picture has tokens. Errors: kBadInput where placeholders and pictures do not match.
+std::vector<PlacedPicture> expand_placeholders(std::vector<TokenId>& ids, std::optional<TokenId> image,
+                                               std::optional<TokenId> video,
+                                               std::span<const Picture> pictures);
+
+// What two prompts compare to find what they share: tokens by id, a picture's tokens by its content.
+using TokenKey = std::uint64_t;
+std::vector<TokenKey> token_keys(std::span<const TokenId> ids, std::span<const PlacedPicture> places,
+                                 std::span<const Picture> pictures);
+
+// The rows of tokens [first, first + n) that pictures give; rows[i] may be null where none of picture i is
+// asked for.
+std::vector<GivenRow> given_rows(std::span<const PlacedPicture> places, std::span<const PictureRows> rows,
+                                 std::int64_t hidden, std::int64_t first, std::int64_t n);
+
+}  // namespace exa
