@@ -1,0 +1,200 @@
+#include "cli/grammar_check.h"
+
+#include <bit>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "chat/grammar.h"
+#include "chat/grammar_state.h"
+#include "chat/token_masks.h"
+#include "cli/streams.h"
+#include "engine/sampler.h"
+#include "formats/checkpoint.h"
+#include "text/tokenizer.h"
+
+namespace exa {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kMostFileBytes = 1 << 20;
+
+struct CheckOptions {
+  std::filesystem::path schema;
+  std::filesystem::path grammar;
+  std::optional<std::string> regex;
+  std::vector<std::string> choices;
+  bool jsonl = false;
+  std::filesystem::path model;
+  std::int64_t samples = 0;
+  std::int64_t max_tokens = 2000;
+  std::uint64_t seed = 0;
+};
+
+Tokenizer open_tokenizer(const std::filesystem::path& path) {
+  if (path.extension() == ".json") return Tokenizer::from_json_file(path);
+  return Tokenizer::from_checkpoint(Checkpoint::open(path));
+}
+
+// Writes texts by choosing among the allowed tokens, each as likely as any other.
+class RandomWriter {
+ public:
+  RandomWriter(const std::filesystem::path& model, std::uint64_t seed)
+      : tokenizer_(open_tokenizer(model)),
+        vocabulary_(std::make_shared<const TokenMasks>(tokenizer_)),
+        seed_(seed),
+        allowed_(vocabulary_->n_words()) {}
+
+  // {"text": …, "ended": …}; ended: by an end token, within max_tokens.
+  Json write(const std::shared_ptr<BoundGrammar>& grammar, std::int64_t max_tokens) {
+    GrammarState state(grammar);
+    std::vector<TokenId> ids;
+    while (!state.ended() && static_cast<std::int64_t>(ids.size()) < max_tokens) {
+      state.mask(allowed_);
+      const std::optional<TokenId> id = choose();
+      if (!id || !state.accept(*id)) {
+        throw Error(ErrorKind::kInternal, "the grammar allows no token after " + tokenizer_.decode(ids));
+      }
+      if (!state.ended()) ids.push_back(*id);
+    }
+    return {{"text", tokenizer_.decode(ids)}, {"ended", state.ended()}};
+  }
+
+  const std::shared_ptr<const TokenMasks>& vocabulary() const { return vocabulary_; }
+
+ private:
+  std::optional<TokenId> choose() {
+    std::size_t n = 0;
+    for (const std::uint64_t word : allowed_) n += static_cast<std::size_t>(std::popcount(word));
+    if (n == 0) return std::nullopt;
+    auto left = static_cast<std::size_t>(uniform_at(seed_, n_drawn_++) * static_cast<double>(n));
+    for (std::size_t i = 0;; ++i) {
+      std::uint64_t word = allowed_[i];
+      const auto here = static_cast<std::size_t>(std::popcount(word));
+      if (left >= here) {
+        left -= here;
+        continue;
+      }
+      for (; left > 0; --left) word &= word - 1;
+      return static_cast<TokenId>(i * 64 + static_cast<std::size_t>(std::countr_zero(word)));
+    }
+  }
+
+  Tokenizer tokenizer_;
+  std::shared_ptr<const TokenMasks> vocabulary_;
+  std::uint64_t seed_;
+  std::uint64_t n_drawn_ = 0;
+  std::vector<std::uint64_t> allowed_;
+};
+
+Grammar grammar_of(const CheckOptions& options) {
+  if (!options.schema.empty()) return Grammar::from_json_schema(read_text_file(options.schema, kMostFileBytes));
+  if (!options.grammar.empty()) return Grammar::from_gbnf(read_text_file(options.grammar, kMostFileBytes));
+  if (options.regex) return Grammar::from_regex(*options.regex);
+  if (!options.choices.empty()) return Grammar::from_choices(options.choices);
+  throw Error(ErrorKind::kUsage,
+              "expected --schema, --grammar, --regex, --choices or --jsonl, found none of them");
+}
+
+Grammar grammar_of(const Json& request) {
+  const auto text = [&request](const char* key) { return request[key].get_ref<const std::string&>(); };
+  if (request.contains("schema")) return Grammar::from_json_schema(request["schema"].dump());
+  if (request.contains("grammar")) return Grammar::from_gbnf(text("grammar"));
+  if (request.contains("regex")) return Grammar::from_regex(text("regex"));
+  if (request.contains("choices")) {
+    return Grammar::from_choices(request["choices"].get<std::vector<std::string>>());
+  }
+  throw Error(ErrorKind::kBadInput, "expected the key schema, grammar, regex or choices, found none of them");
+}
+
+Json answer(const Json& request, const CheckOptions& options, RandomWriter* writer) {
+  Json out = Json::object();
+  try {
+    const Grammar grammar = grammar_of(request);
+    out["states"] = grammar.n_states();
+    if (request.contains("texts")) {
+      out["accepted"] = Json::array();
+      for (const Json& text : request["texts"]) {
+        out["accepted"].push_back(grammar.matches(text.get_ref<const std::string&>()));
+      }
+    }
+    if (writer && options.samples > 0) {
+      const auto bound = std::make_shared<BoundGrammar>(grammar, writer->vocabulary());
+      out["samples"] = Json::array();
+      for (std::int64_t i = 0; i < options.samples; ++i) {
+        out["samples"].push_back(writer->write(bound, options.max_tokens));
+      }
+    }
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kUnsupported && error.kind() != ErrorKind::kBadInput) throw;
+    out["error"] = error.what();
+    out["unsupported"] = error.kind() == ErrorKind::kUnsupported;
+  }
+  return out;
+}
+
+void check_requests(const CheckOptions& options, RandomWriter* writer) {
+  LineReader lines;
+  std::size_t number = 0;
+  for (std::string line; lines.next(line);) {
+    ++number;
+    if (line.empty()) continue;
+    try {
+      const Json out = answer(Json::parse(line), options, writer);
+      write_out(out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    } catch (const Json::exception& error) {
+      throw Error(ErrorKind::kBadInput, "expected a request in JSON, found: " + std::string(error.what()),
+                  "standard input, line " + std::to_string(number));
+    }
+  }
+}
+
+void check(const CheckOptions& options) {
+  std::unique_ptr<RandomWriter> writer;
+  if (options.samples > 0) {
+    if (options.model.empty()) throw Error(ErrorKind::kUsage, "expected --model with --samples, found none");
+    writer = std::make_unique<RandomWriter>(options.model, options.seed);
+  }
+  if (options.jsonl) return check_requests(options, writer.get());
+  const Grammar grammar = grammar_of(options);
+  if (writer) {
+    const auto bound = std::make_shared<BoundGrammar>(grammar, writer->vocabulary());
+    for (std::int64_t i = 0; i < options.samples; ++i) {
+      const Json sample = writer->write(bound, options.max_tokens);
+      write_out(sample.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    }
+    return;
+  }
+  LineReader lines;
+  for (std::string line; lines.next(line);) write_out(grammar.matches(line) ? "accept\n" : "reject\n");
+}
+
+}  // namespace
+
+void add_grammar_check(CLI::App& app) {
+  auto options = std::make_shared<CheckOptions>();
+  CLI::App* command = app.add_subcommand(
+      "grammar-check", "Say of each line on stdin whether a schema or grammar lets it through");
+  command->add_option("--schema", options->schema, "A file with a JSON schema");
+  command->add_option("--grammar", options->grammar, "A file with a GBNF grammar");
+  command->add_option("--regex", options->regex, "A regular expression that must match the whole line");
+  command->add_option("--choices", options->choices, "Texts of which one must stand on the line");
+  command->add_flag("--jsonl", options->jsonl,
+                    R"(Requests on stdin instead, one a line: {"schema": …, "texts": […]}; also "grammar", )"
+                    R"("regex", "choices")");
+  command->add_option("-m,--model", options->model, "For --samples: a model or a tokenizer.json");
+  command->add_option("--samples", options->samples, "Write so many random texts that satisfy it");
+  command->add_option("--max-tokens", options->max_tokens, "The most tokens of a random text");
+  command->add_option("--seed", options->seed, "Of the random texts");
+  command->callback([options] { check(*options); });
+}
+
+}  // namespace exa
