@@ -132,7 +132,8 @@ int main(int argc, char** argv) {
     benchmark::RegisterBenchmark(("quantize_row/" + std::to_string(n_cols)).c_str(), quantize, isa, n_cols);
   }
   for (DType type : {DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kQ8_0, DType::kBF16,
-                     DType::kF16, DType::kF32, DType::kIQ4_XS}) {
+                     DType::kF16, DType::kF32, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ2_K,
+                     DType::kQ3_K, DType::kIQ4_NL, DType::kIQ4_XS}) {
     for (Shape shape : {Shape{4096, 2048}, Shape{2048, 4096}, Shape{102400, 2048}}) {
       for (std::int64_t n_tokens : {1, 2, 4, 8, 16, 64, 512}) {
         const std::string label = std::string(exa::name(isa)) + "/" + std::string(exa::name(type)) + "/" +

@@ -1,9 +1,9 @@
 // Weights times fp32 activations: one fma a weight, in ascending k.
 #include <immintrin.h>
 
+#include "kernels/isa/decode_rows.h"
 #include "kernels/isa/matmul_panels.h"
 #include "kernels/isa/matmul_tables.h"
-#include "kernels/quant.h"
 
 namespace exa {
 namespace {
@@ -73,6 +73,28 @@ void widen_lines(const u8* lines, std::int64_t n, float* out) {
   }
 }
 
+// Eight rows of 8 floats, `from_stride` apart, to eight half lines.
+EXA_INLINE void transpose(const float* from, std::int64_t from_stride, float* out) {
+  __m256 x[8], t[8];
+  EXA_UNROLL for (int i = 0; i < 8; ++i) x[i] = _mm256_loadu_ps(from + i * from_stride);
+  EXA_UNROLL for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(x[i], x[i + 1]);
+    t[i + 1] = _mm256_unpackhi_ps(x[i], x[i + 1]);
+  }
+  EXA_UNROLL for (int i = 0; i < 8; i += 4) {
+    EXA_UNROLL for (int j = 0; j < 2; ++j) {
+      const __m256d a = _mm256_castps_pd(t[i + j]);
+      const __m256d b = _mm256_castps_pd(t[i + j + 2]);
+      x[i + 2 * j] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, b));
+      x[i + 2 * j + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, b));
+    }
+  }
+  EXA_UNROLL for (int i = 0; i < 4; ++i) {
+    _mm256_store_ps(out + i * kRowBlock, _mm256_permute2f128_ps(x[i], x[i + 4], 0x20));
+    _mm256_store_ps(out + (i + 4) * kRowBlock, _mm256_permute2f128_ps(x[i], x[i + 4], 0x31));
+  }
+}
+
 struct Panels {
   static constexpr std::int64_t kRows = 1;
   static constexpr std::int64_t kCols = 6;
@@ -101,15 +123,19 @@ struct Panels {
       default:
         break;
     }
-    float* row_values = reinterpret_cast<float*>(spare);
+    float* rows = reinterpret_cast<float*>(spare);
+    constexpr std::int64_t kRowFloats = 256;
     const std::size_t bytes_per_row = w.row_block_bytes / kRowBlock;
     const std::size_t offset = bytes_per_row * k / static_cast<std::size_t>(w.n_cols);
     for (int row = 0; row < kRowBlock; ++row) {
-      decode_row(
+      decode_row_avx2(
           w.type,
           reinterpret_cast<const std::byte*>(row_block) + static_cast<unsigned>(row) * bytes_per_row + offset,
-          static_cast<std::size_t>(n), row_values);
-      for (std::int64_t i = 0; i < n; ++i) out[i * kRowBlock + row] = row_values[i];
+          static_cast<std::size_t>(n), rows + row * kRowFloats);
+    }
+    for (std::int64_t i = 0; i < n; i += 8) {
+      transpose(rows + i, kRowFloats, out + i * kRowBlock);
+      transpose(rows + 8 * kRowFloats + i, kRowFloats, out + i * kRowBlock + 8);
     }
   }
 

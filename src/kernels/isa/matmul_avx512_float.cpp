@@ -1,9 +1,9 @@
 // Weights times fp32 activations: one fma a weight, in ascending k.
 #include <immintrin.h>
 
+#include "kernels/isa/decode_rows.h"
 #include "kernels/isa/matmul_panels.h"
 #include "kernels/isa/matmul_tables.h"
-#include "kernels/quant.h"
 
 namespace exa {
 namespace {
@@ -190,7 +190,7 @@ struct Panels {
     const std::size_t bytes_per_row = w.row_block_bytes / kRowBlock;
     const std::size_t offset = bytes_per_row * k / static_cast<std::size_t>(w.n_cols);
     for (int row = 0; row < kRowBlock; ++row) {
-      decode_row(
+      decode_row_avx512(
           w.type,
           reinterpret_cast<const std::byte*>(row_block) + static_cast<unsigned>(row) * bytes_per_row + offset,
           static_cast<std::size_t>(n), rows + row * kRowFloats);
