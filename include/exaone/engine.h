@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "exaone/error.h"
@@ -31,10 +32,35 @@ struct EngineOptions {
   std::function<void(double fraction)> on_load;  // 0 … 1, on the calling thread
 };
 
-struct Message {
-  std::string role;     // system, developer, user, assistant
-  std::string content;  // UTF-8
+// A call of a function that the model asks for.
+struct ToolCall {
+  std::string id;         // names the call among the conversation's; the result carries it
+  std::string name;       // of the function
+  std::string arguments;  // JSON text: an object mostly, the model may write any value
 };
+
+// A piece of a message: text, or a picture.
+struct ContentPart {
+  std::string text;                          // UTF-8; unused where there is a picture
+  std::shared_ptr<const std::string> image;  // an encoded file's bytes (PNG, JPEG, WebP); null: text
+};
+
+struct Message {
+  Message() = default;
+  Message(std::string its_role, std::string text) : role(std::move(its_role)) {
+    content.push_back({std::move(text), nullptr});
+  }
+
+  std::string role;                  // system, developer (becomes system), user, assistant, tool
+  std::vector<ContentPart> content;  // in reading order; may be empty for an assistant that calls tools
+  std::string reasoning;             // assistant: what it thought; the template decides what it repeats
+  std::vector<ToolCall> tool_calls;  // assistant
+  std::string tool_call_id;          // tool: the call that this message answers
+  std::string name;                  // tool: the function, where the caller says so
+};
+
+// The text of all parts, joined.
+std::string text_of(const Message& message);
 
 // Unset fields take the model's defaults (Engine::defaults).
 struct SamplingOptions {
@@ -49,10 +75,29 @@ struct SamplingOptions {
   std::optional<std::uint64_t> seed;          // unset: from the clock
 };
 
+// What the model may do with the tools of a request.
+struct ToolChoice {
+  enum class Kind {
+    kAuto,      // answer or call
+    kNone,      // the tools are not shown, calls are text
+    kRequired,  // it calls some tool
+    kNamed,     // it calls `name`
+  };
+  Kind kind = Kind::kAuto;
+  std::string name;
+};
+
 struct GenerateRequest {
   std::vector<Message> messages;   // the conversation …
   std::optional<std::string> raw;  // … or the prompt itself, no template
+  std::string tools;               // JSON array of OpenAI tool declarations; empty: none
+  ToolChoice tool_choice;
+  bool continue_final_message = false;  // the last message is the assistant's and goes on
   Think think = Think::kAuto;
+  std::optional<std::int64_t> reasoning_budget;  // most tokens of thinking; 0: none at once; unset: no limit
+  std::string reasoning_budget_message;          // written where the budget ends the thinking; may be empty
+  std::string template_arguments;  // JSON object of further template variables; unknown ones are ignored
+  std::vector<std::string> stop;   // texts that end the answer; not looked for in reasoning and calls
   std::optional<std::int64_t> max_tokens;  // unset: to the end of the context
   SamplingOptions sampling;
 };
@@ -73,19 +118,28 @@ struct Event {
     kPrefill,    // n prompt tokens of total done
     kReasoning,  // text of the thinking part
     kContent,    // text of the answer
+    kToolCall,   // a call begins: index, id, name
+    kArguments,  // text of the arguments of call `index`
     kFinished,   // reason and usage; the last event
   };
-  Kind kind;
+  Kind kind = Kind::kPrefill;
   std::string_view text;  // valid during the call; whole UTF-8 characters
   std::int64_t prefilled_tokens = 0;
   FinishReason reason = FinishReason::kStop;
   Usage usage;
+  int index = 0;          // of the call in this answer: 0, 1, …
+  std::string_view id;    // of the call, valid during the event
+  std::string_view name;  // of the function, valid during the event
 };
 
+// The whole of it. What the events say adds up to the same but for a call that a token limit cut short after
+// its arguments had begun: events have shown its beginning, here it is not a call but text.
 struct Answer {
   std::string reasoning;
   std::string content;
+  std::vector<ToolCall> tool_calls;
   FinishReason reason = FinishReason::kStop;
+  std::string stop;  // the text of GenerateRequest::stop that ended the answer; empty: none did
   Usage usage;
 };
 
@@ -126,8 +180,9 @@ class Engine {
 
   // Runs the request to its end, calling on_event for each event on this thread. The tokens that request and
   // the one before have in common at the front are not computed again. Errors: kBadInput (empty conversation,
-  // unknown role, prompt longer than the context with both numbers, invalid UTF-8, template error), kUsage (a
-  // sampling value out of range, naming the field). kError events do not throw.
+  // unknown role, prompt longer than the context with both numbers, invalid UTF-8, tools that are no JSON
+  // array, template error; where names the message or field), kUsage (a value out of range, naming the
+  // field), kUnsupported (pictures for a model that cannot see). FinishReason::kError does not throw.
   virtual Answer generate(const GenerateRequest& request, const std::function<void(const Event&)>& on_event,
                           const CancelToken* cancel = nullptr) = 0;
 };

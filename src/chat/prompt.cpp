@@ -20,13 +20,53 @@ bool ends_in_reasoning(std::string_view text, const std::vector<TextSpan>& spans
   return false;
 }
 
+void append(Rendered& to, std::string_view text, TextOrigin origin) {
+  if (text.empty()) return;
+  to.spans.push_back({to.text.size(), to.text.size() + text.size(), origin});
+  to.text += text;
+}
+
+// Removes the message that goes on.
+Json take_final(Json& conversation) {
+  const std::string where =
+      "messages[" + std::to_string(conversation.empty() ? 0 : conversation.size() - 1) + "]";
+  if (conversation.empty() || conversation.back()["role"] != "assistant") {
+    throw Error(ErrorKind::kBadInput, "only a message of the role assistant can go on", where);
+  }
+  if (conversation.back().contains("tool_calls")) {
+    throw Error(ErrorKind::kBadInput, "a message that calls tools cannot go on", where);
+  }
+  Json final = conversation.back();
+  conversation.erase(conversation.size() - 1);
+  return final;
+}
+
+// The generation prompt is there; what the message holds follows it, written as the model writes it.
+void append_final(const Json& final, Rendered& rendered, Prompt& prompt) {
+  const auto text = [&](const char* key) {
+    const auto value = final.find(key);
+    return value != final.end() && value->is_string() ? value->get<std::string>() : std::string();
+  };
+  const std::string reasoning = text("reasoning_content");
+  const std::string content = text("content");
+  if (prompt.opens_reasoning) {
+    append(rendered, reasoning, TextOrigin::kData);
+    if (content.empty()) return;
+    append(rendered, reasoning.empty() || reasoning.ends_with('\n') ? "</think>\n\n" : "\n</think>\n\n",
+           TextOrigin::kTemplate);
+    prompt.opens_reasoning = false;
+  }
+  append(rendered, content, TextOrigin::kData);
+  prompt.continues_content = !content.empty();
+}
+
 }  // namespace
 
 PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, Template chat_template)
     : tokenizer_(&tokenizer), template_(std::move(chat_template)) {}
 
-Prompt PromptBuilder::chat(const Json& messages, const Json& tools, Thinking thinking,
-                           const Json& kwargs) const {
+Prompt PromptBuilder::chat(const Json& messages, const Json& tools, Thinking thinking, const Json& kwargs,
+                           bool continue_final) const {
   if (!tools.is_null() && !tools.is_array()) {
     throw Error(ErrorKind::kBadInput, std::string("expected an array, found ") + tools.type_name(), "tools");
   }
@@ -44,7 +84,9 @@ Prompt PromptBuilder::chat(const Json& messages, const Json& tools, Thinking thi
   }
   if (const auto bos = tokenizer_->bos()) variables["bos_token"] = std::string(tokenizer_->token_bytes(*bos));
   if (const auto eos = tokenizer_->eos()) variables["eos_token"] = std::string(tokenizer_->token_bytes(*eos));
-  variables["messages"] = template_messages(messages);
+  Json conversation = template_messages(messages);
+  const Json final = continue_final ? take_final(conversation) : Json();
+  variables["messages"] = std::move(conversation);
   variables["tools"] = tools;
   variables["documents"] = nullptr;
   variables["add_generation_prompt"] = true;
@@ -52,8 +94,9 @@ Prompt PromptBuilder::chat(const Json& messages, const Json& tools, Thinking thi
 
   Rendered rendered = template_.render(variables);
   Prompt prompt;
-  prompt.ids = tokenizer_->encode(rendered.text, rendered.spans);
   prompt.opens_reasoning = ends_in_reasoning(rendered.text, rendered.spans);
+  if (continue_final) append_final(final, rendered, prompt);
+  prompt.ids = tokenizer_->encode(rendered.text, rendered.spans);
   prompt.text = std::move(rendered.text);
   return prompt;
 }

@@ -20,7 +20,8 @@ enum class Thinking { kAuto, kOn, kOff };  // kAuto: the model card's default (4
 struct Prompt {
   std::string text;
   std::vector<TokenId> ids;
-  bool opens_reasoning = false;  // the text ends inside an open <think> block
+  bool opens_reasoning = false;    // the text ends inside an open <think> block
+  bool continues_content = false;  // the text ends inside the assistant's content
 };
 
 class PromptBuilder {
@@ -29,9 +30,12 @@ class PromptBuilder {
 
   // messages: OpenAI-shaped objects (role, content, tool_calls, …); role developer becomes system.
   // kwargs: extra template variables (unknown ones are ignored by the template).
+  // continue_final: the last message is the assistant's and the prompt ends inside it: in its content, or in
+  // its reasoning where it has reasoning alone.
   // Errors: kBadInput naming the message index, or as Template::render.
   Prompt chat(const nlohmann::ordered_json& messages, const nlohmann::ordered_json& tools, Thinking thinking,
-              const nlohmann::ordered_json& kwargs = nlohmann::ordered_json::object()) const;
+              const nlohmann::ordered_json& kwargs = nlohmann::ordered_json::object(),
+              bool continue_final = false) const;
   // The text itself, no template; control tokens in it match.
   Prompt raw(std::string_view text) const;
 

@@ -1,6 +1,7 @@
 #include "cli/interrupt.h"
 
 #include <fcntl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -16,6 +17,8 @@ namespace {
 // A signal handler reaches its subject through globals only.
 std::atomic<CancelToken*> g_cancel{nullptr};
 std::atomic<int> g_wake{-1};
+std::atomic<bool> g_hidden{false};
+termios g_terminal;  // as it was, while g_hidden
 
 void wake(char letter) {
   const int saved = errno;
@@ -24,13 +27,25 @@ void wake(char letter) {
   errno = saved;
 }
 
+void restore_terminal() {
+  if (g_hidden.exchange(false)) tcsetattr(STDIN_FILENO, TCSANOW, &g_terminal);
+}
+
+void on_termination(int signal) {
+  restore_terminal();
+  _exit(128 + signal);
+}
+
 void on_interrupt(int) {
   if (g_wake.load() >= 0) {
     wake('i');
     return;
   }
   CancelToken* const token = g_cancel.load();
-  if (!token || token->cancelled()) _exit(exit_code(ErrorKind::kInterrupted));
+  if (!token || token->cancelled()) {
+    restore_terminal();
+    _exit(exit_code(ErrorKind::kInterrupted));
+  }
   token->cancel();
 }
 
@@ -56,6 +71,22 @@ void install_signal_handlers() {
 CancelOnInterrupt::CancelOnInterrupt(CancelToken& token) : before_(g_cancel.exchange(&token)) {}
 CancelOnInterrupt::~CancelOnInterrupt() {
   g_cancel.store(before_);
+}
+
+HideTyping::HideTyping() {
+  if (isatty(STDIN_FILENO) != 1 || g_hidden.load() || tcgetattr(STDIN_FILENO, &g_terminal) != 0) return;
+  g_hidden.store(true);
+  handle(SIGTERM, on_termination);
+  handle(SIGHUP, on_termination);
+  termios hidden = g_terminal;
+  hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO | ECHONL);
+  tcsetattr(STDIN_FILENO, TCSANOW, &hidden);
+}
+
+HideTyping::~HideTyping() {
+  restore_terminal();
+  handle(SIGTERM, SIG_DFL);
+  handle(SIGHUP, SIG_DFL);
 }
 
 WakeOnSignal::WakeOnSignal() {

@@ -24,6 +24,15 @@ class CancelOnInterrupt {
   CancelToken* before_;
 };
 
+// While it lives, what a person types on the terminal is kept for the next line and not shown in between.
+class HideTyping {
+ public:
+  HideTyping();
+  ~HideTyping();
+  HideTyping(const HideTyping&) = delete;
+  HideTyping& operator=(const HideTyping&) = delete;
+};
+
 // While it lives, SIGINT and SIGWINCH write 'i' and 'w' to the pipe that fd() reads, and do nothing else.
 class WakeOnSignal {
  public:

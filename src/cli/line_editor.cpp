@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <clocale>
 #include <cstdio>
@@ -14,9 +15,11 @@
 #include <cstring>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 #include "cli/interrupt.h"
+#include "cli/streams.h"
 #include "text/utf8.h"
 
 namespace exa {
@@ -24,15 +27,20 @@ namespace {
 
 constexpr int kHistoryLines = 1000;
 
-wchar_t* prompt(EditLine*) {
-  static wchar_t text[] = L"> ";
-  return text;
-}
+constexpr std::string_view kPasteBegin = "\x1b[200~";
+constexpr std::string_view kPasteEnd = "\x1b[201~";
+constexpr std::size_t kMostPasted = std::size_t{16} << 20;
+// The bytes of one key arrive together; a person's escape key comes alone.
+constexpr int kKeyMs = 30;
 
 // Wide characters are measured by the C library, which knows their width in a UTF-8 locale only.
 void choose_locale() {
   std::setlocale(LC_CTYPE, "");
   if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+std::string note(std::size_t index, std::size_t n_lines) {
+  return "[paste " + std::to_string(index + 1) + ": " + std::to_string(n_lines) + " lines]";
 }
 
 std::size_t sequence_bytes(unsigned char lead) {
@@ -49,8 +57,55 @@ struct LineEditor::State {
     if (editor) el_end(editor);
   }
 
-  // Reads a byte; false where a signal or the end came instead.
+  static wchar_t* prompt_of(EditLine* editor) {
+    void* data = nullptr;
+    el_wget(editor, EL_CLIENTDATA, &data);
+    return static_cast<State*>(data)->prompt.data();
+  }
+
+  // Reads a byte as the editor sees it: a paste is replaced by what Pastes makes of it.
   bool read_byte(char& byte) {
+    if (pending.empty()) {
+      if (!read_terminal(byte)) return false;
+      if (byte != kPasteBegin[0]) return true;
+      std::string key(1, byte);
+      while (kPasteBegin.starts_with(key) && key.size() < kPasteBegin.size() && readable_soon()) {
+        if (!read_terminal(byte)) return false;
+        key += byte;
+      }
+      if (key == kPasteBegin) {
+        std::string text;
+        if (!read_paste(text)) return false;
+        key = pastes.shorten(std::move(text));
+        if (key.empty()) return read_byte(byte);
+      }
+      pending = std::move(key);
+    }
+    byte = pending[0];
+    pending.erase(0, 1);
+    return true;
+  }
+
+  static bool readable_soon() {
+    pollfd end = {STDIN_FILENO, POLLIN, 0};
+    return poll(&end, 1, kKeyMs) > 0;
+  }
+
+  bool read_paste(std::string& text) {
+    std::string bytes;
+    while (!bytes.ends_with(kPasteEnd)) {
+      char byte = 0;
+      if (!read_terminal(byte)) return false;
+      bytes += byte;
+      if (bytes.size() > kMostPasted) throw Error(ErrorKind::kBadInput, "more than 16 MiB were pasted");
+    }
+    bytes.resize(bytes.size() - kPasteEnd.size());
+    append_replacing_invalid(text, bytes);
+    return true;
+  }
+
+  // Reads a byte; false where a signal or the end came instead.
+  bool read_terminal(char& byte) {
     for (;;) {
       pollfd ends[] = {{STDIN_FILENO, POLLIN, 0}, {signals->fd(), POLLIN, 0}};
       if (poll(ends, 2, -1) < 0 && errno != EINTR) return false;
@@ -93,6 +148,9 @@ struct LineEditor::State {
   HistoryW* history = nullptr;
   std::filesystem::path file;
   std::unique_ptr<WakeOnSignal> signals;
+  Pastes pastes;
+  std::string pending;  // bytes that the editor gets before the terminal's next
+  std::wstring prompt;
   Stop stop = Stop::kNone;
 };
 
@@ -106,7 +164,7 @@ LineEditor::LineEditor(std::filesystem::path history) : state_(std::make_unique<
   history_w(s.history, &event, H_SETSIZE, kHistoryLines);
   history_w(s.history, &event, H_SETUNIQUE, 1);
   el_wset(s.editor, EL_CLIENTDATA, static_cast<void*>(&s));
-  el_wset(s.editor, EL_PROMPT, prompt);
+  el_wset(s.editor, EL_PROMPT, State::prompt_of);
   el_wset(s.editor, EL_EDITOR, L"emacs");
   el_wset(s.editor, EL_SIGNAL, 0);
   el_wset(s.editor, EL_HIST, history_w, s.history);
@@ -127,27 +185,114 @@ LineEditor::LineEditor(std::filesystem::path history) : state_(std::make_unique<
 
 LineEditor::~LineEditor() = default;
 
-LineEditor::Result LineEditor::read(std::string& line) {
+LineEditor::Result LineEditor::read_line(const std::wstring& prompt, bool remember, std::string& line) {
   State& s = *state_;
   s.stop = State::Stop::kNone;
+  s.prompt = prompt;
+  s.pending.clear();
   s.signals = std::make_unique<WakeOnSignal>();
+  const bool bracketed = may_style();
+  if (bracketed) write_out("\x1b[?2004h");
   // libedit shows the prompt before it takes the terminal over: what is typed between would be read by the
   // line rules of a terminal that nobody edits, and an end of input be lost.
   el_wset(s.editor, EL_PREP_TERM, 1);
   int n = 0;
   const wchar_t* const typed = el_wgets(s.editor, &n);
+  if (bracketed) write_out("\x1b[?2004l");
   s.signals.reset();
   line.clear();
   if (s.stop == State::Stop::kInterrupt) return Result::kInterrupted;
   if (!typed || n <= 0) return Result::kEnd;
   for (const wchar_t* c = typed; *c != L'\0' && *c != L'\n'; ++c)
     append_utf8(line, static_cast<char32_t>(*c));
-  if (!line.empty()) {
+  if (!line.empty() && remember) {
     HistEventW event;
     history_w(s.history, &event, H_ENTER, typed);
     if (!s.file.empty()) history_w(s.history, &event, H_SAVE, s.file.c_str());
   }
+  line = s.pastes.expand(std::move(line));
   return Result::kLine;
+}
+
+LineEditor::Result LineEditor::read(std::string& message) {
+  MessageLines lines;
+  std::string line;
+  for (;;) {
+    const Result result = read_line(lines.begun() ? L"\u00b7 " : L"> ", true, line);
+    if (result != Result::kLine) return result;
+    if (!lines.add(line)) continue;
+    message = lines.take();
+    return Result::kLine;
+  }
+}
+
+LineEditor::Result LineEditor::read_answer(const std::string& question, std::string& line) {
+  std::wstring prompt;
+  for (std::size_t i = 0; i < question.size();) {
+    const CodePoint point = decode_utf8(question.data() + i);
+    prompt += static_cast<wchar_t>(point.value);
+    i += point.n_bytes;
+  }
+  return read_line(prompt, false, line);
+}
+
+bool MessageLines::add(std::string_view line) {
+  constexpr std::string_view kQuotes = "\"\"\"";
+  if (!begun_ && line.starts_with(kQuotes)) {
+    block_ = begun_ = true;
+    line.remove_prefix(kQuotes.size());
+    if (line.empty()) return false;
+  } else if (begun_ && !text_.empty()) {
+    text_ += '\n';
+  }
+  begun_ = true;
+  if (block_) {
+    const bool ends = line.ends_with(kQuotes);
+    if (ends) line.remove_suffix(kQuotes.size());
+    text_ += line;
+    if (ends && line.empty() && text_.ends_with('\n')) text_.pop_back();
+    return ends;
+  }
+  const bool goes_on = line.ends_with('\\');
+  if (goes_on) line.remove_suffix(1);
+  text_ += line;
+  return !goes_on;
+}
+
+std::string MessageLines::take() {
+  begun_ = block_ = false;
+  return std::exchange(text_, {});
+}
+
+std::string Pastes::shorten(std::string text) {
+  std::string clean;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool line_end = text[i] == '\r' || text[i] == '\n';
+    if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') ++i;
+    clean += line_end ? '\n' : text[i];
+  }
+  while (clean.ends_with('\n')) clean.pop_back();
+  if (clean.find('\n') == std::string::npos) {
+    // The editor takes control characters for keys.
+    for (char& c : clean) {
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+    }
+    return clean;
+  }
+  const auto n_lines = std::count(clean.begin(), clean.end(), '\n') + 1;
+  texts_.push_back(std::move(clean));
+  return note(texts_.size() - 1, static_cast<std::size_t>(n_lines));
+}
+
+std::string Pastes::expand(std::string line) const {
+  for (std::size_t i = 0; i < texts_.size(); ++i) {
+    const auto n_lines = std::count(texts_[i].begin(), texts_[i].end(), '\n') + 1;
+    const std::string short_form = note(i, static_cast<std::size_t>(n_lines));
+    for (std::size_t at = 0; (at = line.find(short_form, at)) != std::string::npos; at += texts_[i].size()) {
+      line.replace(at, short_form.size(), texts_[i]);
+    }
+  }
+  return line;
 }
 
 std::filesystem::path LineEditor::history_file() {

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/chat.h"
+#include "cli/command_table.h"
 #include "cli/convert.h"
 #include "cli/embed_image.h"
 #include "cli/imatrix.h"
@@ -16,6 +17,7 @@
 #include "cli/perplexity.h"
 #include "cli/quantize.h"
 #include "cli/run.h"
+#include "cli/settings.h"
 #include "cli/split.h"
 #include "cli/streams.h"
 #include "cli/template.h"
@@ -55,6 +57,9 @@ int run_command_line(int argc, char** argv) {
   add_convert(app);
   add_split(app);
   add_quantize(app);
+  add_completion(app);
+  add_man_page(app);
+  const Settings settings(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

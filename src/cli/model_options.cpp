@@ -9,6 +9,7 @@
 
 #include "base/progress.h"
 #include "cli/interrupt.h"
+#include "cli/messages_file.h"
 #include "cli/streams.h"
 
 namespace exa {
@@ -58,6 +59,20 @@ void add_answer_flags(CLI::App& command, AnswerFlags& flags) {
       .add_option("--think", flags.think, "Think before answering: on, off or auto (as the model card says)")
       ->check(CLI::IsMember({"on", "off", "auto"}))
       ->capture_default_str();
+  command
+      .add_option("--reasoning-budget", flags.reasoning_budget,
+                  "Most tokens of thinking, 0 none, -1 no limit")
+      ->check(CLI::Range(std::int64_t{-1}, std::int64_t{1} << 40))
+      ->capture_default_str();
+  flags.reasoning_budget_message = "I have thought long enough; I answer with what I have.";
+  command
+      .add_option("--reasoning-budget-message", flags.reasoning_budget_message,
+                  "What ends the thinking where the budget is spent")
+      ->capture_default_str();
+  command.add_option("--tools", flags.tools, "A JSON file that declares the tools the model may call")
+      ->type_name("FILE");
+  command.add_option("--stop", flags.stop, "A text that ends the answer; may be repeated")
+      ->allow_extra_args(false);
   command
       .add_option("-n,--max-tokens", flags.max_tokens,
                   "Most tokens to generate (default: to the end of the context)")
@@ -119,6 +134,12 @@ GenerateRequest make_request(const AnswerFlags& flags) {
   request.think = to_think(flags.think);
   if (flags.max_tokens > 0) request.max_tokens = flags.max_tokens;
   request.sampling = flags.sampling;
+  for (const std::string& text : flags.stop) require_utf8(text, "--stop");
+  request.stop = flags.stop;
+  if (flags.reasoning_budget >= 0) request.reasoning_budget = flags.reasoning_budget;
+  require_utf8(flags.reasoning_budget_message, "--reasoning-budget-message");
+  request.reasoning_budget_message = flags.reasoning_budget_message;
+  if (!flags.tools.empty()) request.tools = tools_from_json(read_utf8_file(flags.tools), flags.tools);
   for (const std::string& text : flags.logit_bias) parse_logit_bias(text, request.sampling.logit_bias);
   if (!request.sampling.seed) {
     std::random_device device;

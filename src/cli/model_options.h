@@ -26,11 +26,16 @@ struct AnswerFlags {
   std::int64_t max_tokens = 0;  // 0: to the end of the context
   SamplingOptions sampling;
   std::vector<std::string> logit_bias;  // "ID=V"
+  std::vector<std::string> stop;
+  std::int64_t reasoning_budget = -1;  // below 0: no limit
+  std::string reasoning_budget_message;
+  std::string tools;  // a file
 };
 
 // -m -t -c -v
 void add_model_flags(CLI::App& command, ModelFlags& flags);
-// --system --think -n --temp --top-k --top-p --min-p --repeat-penalty --presence-penalty --frequency-penalty
+// --system --think --reasoning-budget --reasoning-budget-message --tools --stop -n --temp --top-k --top-p
+// --min-p --repeat-penalty --presence-penalty --frequency-penalty
 // --logit-bias --seed. The flags must outlive the command.
 void add_answer_flags(CLI::App& command, AnswerFlags& flags);
 
@@ -39,8 +44,8 @@ void add_answer_flags(CLI::App& command, AnswerFlags& flags);
 std::unique_ptr<Engine> load_engine(const ModelFlags& flags);
 
 // The request without its prompt. An unset seed is drawn here, so that it can be told. Errors: kUsage for a
-// broken
-// --logit-bias, kBadInput for a system prompt that is not UTF-8.
+// broken --logit-bias, kBadInput for a system prompt that is not UTF-8 or tools that are none, kIo for their
+// file.
 GenerateRequest make_request(const AnswerFlags& flags);
 
 // "temperature 0.6, top_p 0.95, …, seed 17": what a request will be sampled with.

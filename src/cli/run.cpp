@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "base/progress.h"
+#include "cli/answer_json.h"
+#include "cli/answer_view.h"
 #include "cli/interrupt.h"
+#include "cli/messages_file.h"
 #include "cli/model_options.h"
 #include "cli/streams.h"
 #include "exaone/engine.h"
@@ -21,100 +24,124 @@ struct RunOptions {
   AnswerFlags answer;
   std::string prompt;
   bool has_prompt = false;
+  std::string messages;  // a file
+  bool continue_final = false;
   bool raw = false;
   bool json = false;
+  bool stream_json = false;
+  bool raw_markdown = false;
+  int choices = 1;
 };
 
-std::string_view name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kCancelled:
-      return "cancelled";
-    case FinishReason::kError:
-      break;
-  }
-  return "error";
-}
-
-std::string read_prompt(const RunOptions& options) {
-  if (options.has_prompt) {
-    require_utf8(options.prompt, "--prompt");
-    return options.prompt;
-  }
-  if (stdin_is_terminal() && stderr_is_terminal()) write_note("Type the prompt, end it with Ctrl-D.\n");
+std::string read_input(bool raw) {
   std::string text = read_all_input();
   require_utf8(text, "standard input");
   // The newline with which a shell ends a line is not part of a message; a raw prompt is taken as it is.
-  if (!options.raw && text.ends_with('\n')) text.pop_back();
+  if (!raw && text.ends_with('\n')) text.pop_back();
   return text;
 }
 
-std::string to_json(const Answer& answer, const Engine& engine, std::uint64_t seed) {
-  const Usage& usage = answer.usage;
-  const nlohmann::ordered_json object = {{"content", answer.content},
-                                         {"reasoning", answer.reasoning},
-                                         {"finish_reason", name(answer.reason)},
-                                         {"usage",
-                                          {{"prompt_tokens", usage.prompt_tokens},
-                                           {"completion_tokens", usage.completion_tokens},
-                                           {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
-                                           {"cached_tokens", usage.cached_tokens},
-                                           {"reasoning_tokens", usage.reasoning_tokens}}},
-                                         {"timings",
-                                          {{"prompt_ms", usage.prefill_seconds * 1000},
-                                           {"prompt_per_second", prompt_per_second(usage)},
-                                           {"predicted_ms", usage.decode_seconds * 1000},
-                                           {"predicted_per_second", predicted_per_second(usage)}}},
-                                         {"model", engine.info().name},
-                                         {"seed", seed}};
-  return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+std::string read_prompt(const RunOptions& options) {
+  if (!options.has_prompt) {
+    if (!options.messages.empty()) return {};
+    if (stdin_is_terminal() && stderr_is_terminal()) write_note("Type the prompt, end it with Ctrl-D.\n");
+    return read_input(options.raw);
+  }
+  require_utf8(options.prompt, "--prompt");
+  if (options.raw || !stdin_is_piped()) return options.prompt;
+  // `cat report.txt | exaone run -p "…"`: the question, then what it is about.
+  const std::string input = read_input(false);
+  return input.empty() ? options.prompt : options.prompt + "\n\n" + input;
 }
 
-// Writes the answer as it comes: content to standard output, reasoning dimmed to a terminal on standard
-// error.
-class AnswerPrinter {
- public:
-  void reasoning(std::string_view text) {
-    if (!stderr_is_terminal()) return;
-    const bool dim = may_style();
-    write_note((dim ? "\x1b[2m" : "") + for_terminal(text) + (dim ? "\x1b[0m" : ""));
-    reasoning_open_ = true;
+GenerateRequest read_request(const RunOptions& options) {
+  GenerateRequest request = make_request(options.answer);
+  if (options.raw && (!options.answer.system.empty() || !options.messages.empty())) {
+    throw Error(ErrorKind::kUsage,
+                "a raw prompt has no messages, expected --raw without --system and --messages");
   }
-  void content(std::string_view text) {
+  if (!options.messages.empty()) {
+    for (Message& message : messages_from_json(read_utf8_file(options.messages), options.messages)) {
+      request.messages.push_back(std::move(message));
+    }
+  }
+  const std::string prompt = read_prompt(options);
+  if (options.raw) {
+    request.raw = prompt;
+  } else if (!prompt.empty()) {
+    request.messages.push_back({"user", prompt});
+  }
+  request.continue_final_message = options.continue_final;
+  if (prompt.empty() && options.messages.empty()) {
+    throw Error(ErrorKind::kUsage, "the prompt is empty, expected -p TEXT or text on standard input");
+  }
+  return request;
+}
+
+// The answer as text: content to standard output, thinking dimmed to a terminal on standard error.
+class TextPrinter {
+ public:
+  explicit TextPrinter(bool raw_markdown) : view_(terminal_style(raw_markdown)) {}
+
+  void show(const Event& event) {
+    if (event.kind == Event::Kind::kReasoning) {
+      if (stderr_is_terminal()) {
+        const bool dim = may_style();
+        write_note((dim ? "\x1b[2m" : "") + for_terminal(event.text) + (dim ? "\x1b[0m" : ""));
+        reasoning_open_ = true;
+      }
+      return;
+    }
     if (reasoning_open_) write_note("\n\n");
     reasoning_open_ = false;
-    write_out(stdout_is_terminal() ? for_terminal(text) : std::string(text));
-    at_line_start_ = text.ends_with('\n');
+    view_.show(event);
   }
-  void finish() {
+  void finish(const Answer& answer) {
     if (reasoning_open_) write_note("\n");
-    if (!at_line_start_) write_out("\n");
+    if (!stdout_is_terminal() && !answer.tool_calls.empty()) {
+      if (!answer.content.empty()) write_out("\n");
+      for (const ToolCall& call : answer.tool_calls) write_out(call_to_json(call) + "\n");
+      return;
+    }
+    view_.finish();
   }
 
  private:
+  AnswerView view_;
   bool reasoning_open_ = false;
-  bool at_line_start_ = false;  // an empty answer is an empty line
 };
 
-void run(const RunOptions& options) {
-  GenerateRequest request = make_request(options.answer);
-  const std::string prompt = read_prompt(options);
-  if (prompt.empty()) {
-    throw Error(ErrorKind::kUsage, "the prompt is empty, expected -p TEXT or text on standard input");
+Answer answer_once(Engine& engine, const GenerateRequest& request, const RunOptions& options,
+                   std::optional<int> choice) {
+  CancelToken cancel;
+  const CancelOnInterrupt on_interrupt(cancel);
+  Progress progress("reading the prompt");
+  TextPrinter printer(options.raw_markdown);
+  const Answer answer = engine.generate(
+      request,
+      [&](const Event& event) {
+        if (options.stream_json) {
+          write_out(event_json(event, choice));
+        } else if (event.kind == Event::Kind::kPrefill) {
+          progress.update(static_cast<double>(event.prefilled_tokens) /
+                          static_cast<double>(event.usage.prompt_tokens));
+        } else if (event.kind != Event::Kind::kFinished) {
+          progress.clear();
+          if (!options.json) printer.show(event);
+        }
+      },
+      &cancel);
+  progress.clear();
+  if (options.stream_json) {
+    write_out(finished_json(answer, *request.sampling.seed, choice));
+  } else if (!options.json) {
+    printer.finish(answer);
   }
-  if (options.raw) {
-    if (!options.answer.system.empty()) {
-      throw Error(ErrorKind::kUsage,
-                  "a raw prompt has no system message, expected one of --raw and --system");
-    }
-    request.raw = prompt;
-  } else {
-    request.messages.push_back({"user", prompt});
-  }
+  return answer;
+}
 
+void run(const RunOptions& options) {
+  GenerateRequest request = read_request(options);
   const std::unique_ptr<Engine> engine = load_engine(options.model);
   if (options.model.verbose) {
     write_note("sampling  " + describe_sampling(*engine, request) + "\n");
@@ -123,37 +150,29 @@ void run(const RunOptions& options) {
                            engine->info().max_context_tokens));
   }
 
-  CancelToken cancel;
-  const CancelOnInterrupt on_interrupt(cancel);
-  Progress progress("reading the prompt");
-  AnswerPrinter printer;
-  const Answer answer = engine->generate(
-      request,
-      [&](const Event& event) {
-        if (event.kind == Event::Kind::kPrefill) {
-          progress.update(static_cast<double>(event.prefilled_tokens) /
-                          static_cast<double>(event.usage.prompt_tokens));
-          return;
-        }
-        progress.clear();
-        if (options.json) return;
-        if (event.kind == Event::Kind::kReasoning) printer.reasoning(event.text);
-        if (event.kind == Event::Kind::kContent) printer.content(event.text);
-      },
-      &cancel);
-  if (options.json) {
-    write_out(to_json(answer, *engine, *request.sampling.seed));
-  } else {
-    printer.finish();
+  std::vector<Choice> choices;
+  bool interrupted = false;
+  for (int i = 0; i < options.choices && !interrupted; ++i) {
+    if (i > 0) {
+      ++*request.sampling.seed;
+      if (!options.json && !options.stream_json) write_out("---\n");
+    }
+    const std::optional<int> index = options.choices > 1 ? std::optional(i) : std::nullopt;
+    choices.push_back({answer_once(*engine, request, options, index), *request.sampling.seed});
+    const Answer& answer = choices.back().answer;
+    interrupted = answer.reason == FinishReason::kCancelled;
+    if (options.model.verbose) {
+      write_note(fmt::format("{}; finished: {}\n", describe_speed(answer.usage),
+                             finish_name(answer.reason, !answer.tool_calls.empty())));
+    }
+    if (answer.reason == FinishReason::kError) {
+      if (options.json) write_out(choices_json(choices, engine->info().name));
+      throw Error(ErrorKind::kBadInput, "the model's logits are not finite numbers, expected sound weights",
+                  options.model.model);
+    }
   }
-  if (options.model.verbose) {
-    write_note(fmt::format("{}; finished: {}\n", describe_speed(answer.usage), name(answer.reason)));
-  }
-  if (answer.reason == FinishReason::kCancelled) throw Error(ErrorKind::kInterrupted, "interrupted");
-  if (answer.reason == FinishReason::kError) {
-    throw Error(ErrorKind::kBadInput, "the model's logits are not finite numbers, expected sound weights",
-                options.model.model);
-  }
+  if (options.json) write_out(choices_json(choices, engine->info().name));
+  if (interrupted) throw Error(ErrorKind::kInterrupted, "interrupted");
 }
 
 }  // namespace
@@ -162,10 +181,25 @@ void add_run(CLI::App& app) {
   CLI::App* const command = app.add_subcommand("run", "Answer one prompt");
   const auto options = std::make_shared<RunOptions>();
   add_model_flags(*command, options->model);
-  CLI::Option* const prompt =
-      command->add_option("-p,--prompt", options->prompt, "The prompt (default: standard input)");
-  command->add_flag("--raw", options->raw, "The text is the prompt itself, no chat template");
-  command->add_flag("--json", options->json, "One JSON object instead of streamed text");
+  CLI::Option* const prompt = command->add_option(
+      "-p,--prompt", options->prompt, "The prompt; what is piped in follows it (default: standard input)");
+  command
+      ->add_option("--messages", options->messages,
+                   "A JSON file with a whole conversation; a prompt becomes its last message")
+      ->type_name("FILE");
+  CLI::Option* const continues =
+      command->add_flag("--continue", options->continue_final, "Go on with the last message, an assistant's");
+  CLI::Option* const raw =
+      command->add_flag("--raw", options->raw, "The text is the prompt itself, no chat template");
+  continues->excludes(raw);
+  CLI::Option* const json =
+      command->add_flag("--json", options->json, "One JSON object instead of streamed text");
+  command->add_flag("--stream-json", options->stream_json, "JSON events as they come, one a line")
+      ->excludes(json);
+  command->add_flag("--raw-markdown", options->raw_markdown, "Show Markdown on a terminal as it is written");
+  command->add_option("--choices", options->choices, "How many answers, each with the next seed")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   add_answer_flags(*command, options->answer);
   command->callback([options, prompt] {
     options->has_prompt = prompt->count() > 0;

@@ -1,5 +1,6 @@
 #include "cli/streams.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,6 +66,10 @@ void flush_out() {
 
 bool stdin_is_terminal() {
   return isatty(STDIN_FILENO) == 1;
+}
+bool stdin_is_piped() {
+  struct stat about {};
+  return fstat(STDIN_FILENO, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISREG(about.st_mode));
 }
 bool stdout_is_terminal() {
   return isatty(STDOUT_FILENO) == 1;

@@ -22,6 +22,8 @@ void write_note(std::string_view text);
 void flush_out();
 
 bool stdin_is_terminal();
+// A pipe or a file: somebody gave it to be read.
+bool stdin_is_piped();
 bool stdout_is_terminal();
 bool stderr_is_terminal();
 // True where dimmed text is wanted on that descriptor's terminal: NO_COLOR unset or empty, TERM not "dumb".

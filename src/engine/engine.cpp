@@ -10,6 +10,7 @@
 #include "base/threads.h"
 #include "chat/prompt.h"
 #include "engine/context_size.h"
+#include "engine/conversation_json.h"
 #include "engine/sampling_options.h"
 #include "engine/sequence.h"
 #include "engine/token_cache.h"
@@ -96,7 +97,7 @@ class EngineImpl final : public Engine {
                   const CancelToken* cancel) override;
 
  private:
-  Prompt build_prompt(const GenerateRequest& request) const;
+  Prompt build_prompt(const GenerateRequest& request, const nlohmann::ordered_json& tools) const;
 
   // In the order in which they are loaded; each borrows from those above.
   Checkpoint checkpoint_;
@@ -112,6 +113,59 @@ class EngineImpl final : public Engine {
   ModelInfo info_;
   std::mutex one_request_;
 };
+
+void check_request(const GenerateRequest& request, std::int64_t vocab) {
+  check_sampling(request.sampling, vocab);
+  const auto require_at_least = [](std::optional<std::int64_t> value, std::int64_t least, const char* name) {
+    if (!value || *value >= least) return;
+    throw Error(ErrorKind::kUsage, std::string(name) + " is " + std::to_string(*value) + ", expected " +
+                                       std::to_string(least) + " or more");
+  };
+  require_at_least(request.max_tokens, 1, "max_tokens");
+  require_at_least(request.reasoning_budget, 0, "reasoning_budget");
+  for (const std::string& stop : request.stop) {
+    if (stop.empty()) throw Error(ErrorKind::kUsage, "a stop text is empty, expected some text");
+    if (find_invalid_utf8(stop) != std::string_view::npos) {
+      throw Error(ErrorKind::kBadInput, "a stop text is not UTF-8");
+    }
+  }
+}
+
+SequenceOptions sequence_options(const GenerateRequest& request, const Prompt& prompt, bool has_tools) {
+  SequenceOptions options;
+  options.n_prompt = static_cast<std::int64_t>(prompt.ids.size());
+  options.answer.in_reasoning = prompt.opens_reasoning;
+  options.answer.continues_content = prompt.continues_content;
+  options.answer.verbatim = request.raw && !prompt.opens_reasoning;
+  options.answer.calls = has_tools;
+  options.answer.stop = request.stop;
+  const ToolChoice::Kind choice = request.tool_choice.kind;
+  if (has_tools && choice == ToolChoice::Kind::kRequired) {
+    options.content_start = "<tool_call>{\"name\": \"";
+  }
+  if (has_tools && choice == ToolChoice::Kind::kNamed) {
+    options.content_start =
+        "<tool_call>{\"name\": " + nlohmann::ordered_json(request.tool_choice.name).dump() +
+        ", \"arguments\": ";
+  }
+  options.reasoning_budget = request.reasoning_budget;
+  const std::string& message = request.reasoning_budget_message;
+  options.budget_end = message.empty() ? "\n</think>" : "\n\n" + message + "\n</think>";
+  if (options.content_start.empty()) options.budget_end += "\n\n";
+  return options;
+}
+
+// A call that was cut short is no call: its text is content.
+void take_back_broken_calls(const AnswerParser& parser, Answer& answer) {
+  const auto& broken = parser.broken_calls();
+  for (auto call = broken.rbegin(); call != broken.rend(); ++call) {
+    answer.tool_calls.erase(answer.tool_calls.begin() + call->index);
+  }
+  for (const auto& call : broken) {
+    if (!answer.content.empty()) answer.content += '\n';
+    answer.content += call.text;
+  }
+}
 
 PromptBuilder make_prompts(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
   return {tokenizer, Template::parse(checkpoint.chat_template().value_or(""))};
@@ -158,40 +212,23 @@ EngineImpl::EngineImpl(const EngineOptions& options)
   }
 }
 
-Prompt EngineImpl::build_prompt(const GenerateRequest& request) const {
+Prompt EngineImpl::build_prompt(const GenerateRequest& request, const nlohmann::ordered_json& tools) const {
   if (request.raw) return prompts_.raw(*request.raw);
   if (!info_.can_chat) {
     throw Error(ErrorKind::kBadInput, "the model has no chat template, expected a raw prompt");
   }
   if (request.messages.empty()) throw Error(ErrorKind::kBadInput, "the conversation has no message");
-  nlohmann::ordered_json messages = nlohmann::ordered_json::array();
-  for (std::size_t i = 0; i < request.messages.size(); ++i) {
-    const Message& message = request.messages[i];
-    const std::string where = "messages[" + std::to_string(i) + "]";
-    constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant"};
-    if (std::find(std::begin(kRoles), std::end(kRoles), message.role) == std::end(kRoles)) {
-      throw Error(ErrorKind::kBadInput,
-                  "the role is \"" + message.role + "\", expected system, developer, user or assistant",
-                  where + ".role");
-    }
-    const std::size_t invalid = find_invalid_utf8(message.content);
-    if (invalid != std::string_view::npos) {
-      throw Error(ErrorKind::kBadInput, "invalid UTF-8 at byte " + std::to_string(invalid),
-                  where + ".content");
-    }
-    messages.push_back({{"role", message.role}, {"content", message.content}});
-  }
-  return prompts_.chat(messages, nullptr, to_thinking(request.think));
+  // A budget of nothing is the model's own way of not thinking.
+  const bool no_budget = request.reasoning_budget == 0;
+  return prompts_.chat(messages_json(request), tools, no_budget ? Thinking::kOff : to_thinking(request.think),
+                       template_arguments_json(request), request.continue_final_message);
 }
 
 Answer EngineImpl::generate(const GenerateRequest& request, const std::function<void(const Event&)>& on_event,
                             const CancelToken* cancel) {
-  check_sampling(request.sampling, static_cast<std::int64_t>(tokenizer_.vocab_size()));
-  if (request.max_tokens && *request.max_tokens < 1) {
-    throw Error(ErrorKind::kUsage,
-                "max_tokens is " + std::to_string(*request.max_tokens) + ", expected 1 or more");
-  }
-  const Prompt prompt = build_prompt(request);
+  check_request(request, static_cast<std::int64_t>(tokenizer_.vocab_size()));
+  const nlohmann::ordered_json tools = request.raw ? nlohmann::ordered_json() : tools_json(request);
+  const Prompt prompt = build_prompt(request, tools);
   const auto n_prompt = static_cast<std::int64_t>(prompt.ids.size());
   if (n_prompt == 0) throw Error(ErrorKind::kBadInput, "the prompt is empty");
   if (n_prompt >= info_.context_tokens) {
@@ -200,25 +237,51 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
                                           std::to_string(info_.context_tokens) + " with the answer");
   }
   const std::int64_t room = info_.context_tokens - n_prompt;
-  Sequence sequence(
-      tokenizer_, prompt,
-      request.raw && !prompt.opens_reasoning ? Sequence::Text::kVerbatim : Sequence::Text::kSplit,
-      effective_sampling(request.sampling, defaults(prompt.opens_reasoning)),
-      std::min(request.max_tokens.value_or(room), room));
+  SequenceOptions options = sequence_options(request, prompt, !tools.is_null());
+  options.sampling = effective_sampling(request.sampling, defaults(prompt.opens_reasoning));
+  options.max_tokens = std::min(request.max_tokens.value_or(room), room);
+  Sequence sequence(tokenizer_, std::move(options));
 
   const std::lock_guard lock(one_request_);
   Answer answer;
   answer.usage.prompt_tokens = n_prompt;
   std::int64_t done = 0;
   std::optional<FinishReason> reason;
-  const auto emit = [&](Event::Kind kind, std::string_view text = {}) {
-    if (on_event) on_event({kind, text, done, reason.value_or(FinishReason::kStop), answer.usage});
+  Event event;
+  const auto emit = [&](Event::Kind kind) {
+    event.kind = kind;
+    event.prefilled_tokens = done;
+    event.reason = reason.value_or(FinishReason::kStop);
+    event.usage = answer.usage;
+    if (on_event) on_event(event);
+    event = Event();
   };
-  const auto emit_text = [&] {
-    answer.reasoning += sequence.new_reasoning();
-    answer.content += sequence.new_content();
-    if (!sequence.new_reasoning().empty()) emit(Event::Kind::kReasoning, sequence.new_reasoning());
-    if (!sequence.new_content().empty()) emit(Event::Kind::kContent, sequence.new_content());
+  const auto emit_pieces = [&] {
+    for (const AnswerPiece& piece : sequence.pieces()) {
+      event.text = piece.text;
+      event.index = piece.index;
+      switch (piece.kind) {
+        case AnswerPiece::Kind::kReasoning:
+          answer.reasoning += piece.text;
+          emit(Event::Kind::kReasoning);
+          break;
+        case AnswerPiece::Kind::kContent:
+          answer.content += piece.text;
+          emit(Event::Kind::kContent);
+          break;
+        case AnswerPiece::Kind::kCall:
+          answer.tool_calls.push_back({sequence.call_id(piece.index), piece.text, {}});
+          event.text = {};
+          event.id = answer.tool_calls.back().id;
+          event.name = piece.text;
+          emit(Event::Kind::kToolCall);
+          break;
+        case AnswerPiece::Kind::kArguments:
+          answer.tool_calls.back().arguments += piece.text;
+          emit(Event::Kind::kArguments);
+          break;
+      }
+    }
   };
   const auto cancelled = [cancel] { return cancel && cancel->cancelled(); };
 
@@ -243,7 +306,7 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
   const Stopwatch decode;
   while (!reason) {
     reason = sequence.advance(logits.first(std::min(logits.size(), tokenizer_.vocab_size())));
-    emit_text();
+    emit_pieces();
     if (!reason && cancelled()) reason = FinishReason::kCancelled;
     if (reason) break;
     const TokenId last = sequence.last();
@@ -252,9 +315,11 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
   // Keys and values that are no numbers must not meet the next request.
   if (reason == FinishReason::kError) cache_.clear();
   sequence.flush();
-  emit_text();
+  emit_pieces();
+  take_back_broken_calls(sequence.parser(), answer);
   pool_.park();
   answer.reason = *reason;
+  answer.stop = sequence.parser().stopped_by();
   answer.usage.completion_tokens = sequence.n_generated();
   answer.usage.reasoning_tokens = sequence.n_reasoning();
   answer.usage.decode_seconds = sequence.n_generated() > 0 ? decode.seconds() : 0;
@@ -266,6 +331,12 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
 
 std::unique_ptr<Engine> Engine::load(const EngineOptions& options) {
   return std::make_unique<EngineImpl>(options);
+}
+
+std::string text_of(const Message& message) {
+  std::string text;
+  for (const ContentPart& part : message.content) text += part.text;
+  return text;
 }
 
 std::string_view version() {

@@ -2,46 +2,77 @@
 
 #include <utility>
 
+#include "text/utf8.h"
+
 namespace exa {
 
-Sequence::Sequence(const Tokenizer& tokenizer, const Prompt& prompt, Text text, SamplingValues sampling,
-                   std::int64_t max_tokens)
+Sequence::Sequence(const Tokenizer& tokenizer, SequenceOptions options)
     : tokenizer_(&tokenizer),
+      options_(std::move(options)),
       decoder_(tokenizer),
-      text_(text),
-      split_(prompt.opens_reasoning),
-      sampler_(std::move(sampling)),
-      n_prompt_(static_cast<std::int64_t>(prompt.ids.size())),
-      max_tokens_(max_tokens) {}
+      parser_(options_.answer),
+      sampler_(options_.sampling) {}
 
-void Sequence::let_out(const std::string& text) {
-  if (text_ == Text::kVerbatim) {
-    content_ += text;
-  } else {
-    split_.push(text, reasoning_, content_);
+void Sequence::write_instead(const std::string& text) {
+  for (const TokenId id : tokenizer_->encode(text, true)) written_.push_back(id);
+}
+
+// What the request wants written in the model's place, once it is time for it.
+void Sequence::choose_written() {
+  const bool inside_character = incomplete_tail(tail_) > 0;
+  if (inside_character || !written_.empty()) return;
+  if (parser_.in_reasoning()) {
+    if (options_.reasoning_budget && n_reasoning_ >= *options_.reasoning_budget) {
+      write_instead(options_.budget_end);
+      options_.reasoning_budget.reset();
+    }
+  } else if (!options_.content_start.empty()) {
+    // Behind "</think>" a model writes an empty line of its own.
+    write_instead((tail_.empty() || tail_.back() == '\n' ? "" : "\n\n") + options_.content_start);
+    options_.content_start.clear();
   }
 }
 
 std::optional<FinishReason> Sequence::advance(std::span<const float> logits) {
-  reasoning_.clear();
-  content_.clear();
-  const std::optional<TokenId> id = sampler_.sample(logits, n_prompt_ + n_generated_);
-  if (!id) return FinishReason::kError;
-  last_ = *id;
+  parser_.clear_pieces();
+  choose_written();
+  if (written_.empty()) {
+    const std::optional<TokenId> id = sampler_.sample(logits, options_.n_prompt + n_generated_);
+    if (!id) return FinishReason::kError;
+    last_ = *id;
+  } else {
+    last_ = written_.front();
+    written_.pop_front();
+  }
   ++n_generated_;
   sampler_.accept(last_);
-  if (text_ == Text::kSplit && split_.in_reasoning()) ++n_reasoning_;
+  if (parser_.in_reasoning()) ++n_reasoning_;
   if (tokenizer_->ends_generation(last_)) return FinishReason::kStop;
-  let_out(decoder_.push(last_));
-  if (n_generated_ >= max_tokens_) return FinishReason::kLength;
+  // Control tokens are nothing to read: a turn that the model invents leaves no marks in the text.
+  if (tokenizer_->kind(last_) != TokenKind::kControl) {
+    parser_.push(decoder_.push(last_));
+    tail_ += tokenizer_->token_bytes(last_);
+    if (tail_.size() > 8) tail_.erase(0, tail_.size() - 8);
+  }
+  if (!parser_.stopped_by().empty()) return FinishReason::kStop;
+  if (n_generated_ >= options_.max_tokens) return FinishReason::kLength;
   return std::nullopt;
 }
 
 void Sequence::flush() {
-  reasoning_.clear();
-  content_.clear();
-  let_out(decoder_.finish());
-  if (text_ == Text::kSplit) split_.finish(reasoning_, content_);
+  parser_.clear_pieces();
+  parser_.push(decoder_.finish());
+  parser_.finish();
+}
+
+std::string Sequence::call_id(int index) const {
+  constexpr std::string_view kLetters = "0123456789abcdefghijklmnopqrstuvwxyz";
+  const auto place =
+      static_cast<std::uint64_t>(options_.n_prompt) * 65536 + static_cast<std::uint64_t>(index);
+  auto rest = static_cast<std::uint64_t>(uniform_at(~options_.sampling.seed, place) * 0x1p52);
+  std::string id = "call_";
+  for (int i = 0; i < 10; ++i, rest /= kLetters.size()) id += kLetters[rest % kLetters.size()];
+  return id;
 }
 
 }  // namespace exa

@@ -1,62 +1,70 @@
 // One request under way: its tokens, the text they became, and when it is over.
 //
 // Ownership and threads: borrows the tokenizer; belongs to one request, one thread.
-// Source: exaone-models specification 5.5 (what ends an answer) and 6.5 (reasoning and content).
+// Source: exaone-models specification 5.5 (what ends an answer) and 6.5 (reasoning, content, calls).
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "chat/prompt.h"
-#include "engine/answer_split.h"
+#include "chat/answer.h"
 #include "engine/sampler.h"
 #include "exaone/engine.h"
 #include "text/tokenizer.h"
 
 namespace exa {
 
+struct SequenceOptions {
+  AnswerOptions answer;
+  SamplingValues sampling;
+  std::int64_t n_prompt = 0;    // tokens in front of the answer
+  std::int64_t max_tokens = 1;  // the most this sequence generates, at least 1
+  // Tokens of thinking after which budget_end is written in the model's place; unset: no limit.
+  std::optional<std::int64_t> reasoning_budget;
+  std::string budget_end;  // ends with "</think>" and what follows it
+  // Written in the model's place where the content begins: the start of a call it has to make. Empty:
+  // nothing.
+  std::string content_start;
+};
+
 class Sequence {
  public:
-  enum class Text {
-    kSplit,     // reasoning and content are told apart, both trimmed
-    kVerbatim,  // all is content, as it comes
-  };
-
-  // max_tokens: the most this sequence generates, at least 1.
-  Sequence(const Tokenizer& tokenizer, const Prompt& prompt, Text text, SamplingValues sampling,
-           std::int64_t max_tokens);
+  Sequence(const Tokenizer& tokenizer, SequenceOptions options);
 
   // Takes the next token from the logits [vocab] of the one before. The reason where that was the end.
   std::optional<FinishReason> advance(std::span<const float> logits);
-  // Lets out the text that still waited (a started character, a started tag).
+  // Lets out the text that still waited (a started character, a started tag, a call without its end).
   void flush();
 
-  // The text that advance() or flush() let out; empty strings mostly.
-  const std::string& new_reasoning() const { return reasoning_; }
-  const std::string& new_content() const { return content_; }
+  // What advance() or flush() let out; mostly one piece or none.
+  const std::vector<AnswerPiece>& pieces() const { return parser_.pieces(); }
+  const AnswerParser& parser() const { return parser_; }
+
+  // An id for call `index`: no other call of a conversation with this sequence has it.
+  std::string call_id(int index) const;
 
   TokenId last() const { return last_; }
   std::int64_t n_generated() const { return n_generated_; }  // the end token included
   std::int64_t n_reasoning() const { return n_reasoning_; }
 
  private:
-  void let_out(const std::string& text);
+  void write_instead(const std::string& text);
+  void choose_written();
 
   const Tokenizer* tokenizer_;
+  SequenceOptions options_;
   StreamDecoder decoder_;
-  Text text_;
-  AnswerSplit split_;
+  AnswerParser parser_;
   Sampler sampler_;
-  std::int64_t n_prompt_;
-  std::int64_t max_tokens_;
+  std::deque<TokenId> written_;  // tokens that come next whatever the model says
+  std::string tail_;             // the last bytes, to see whether they end inside a character
   std::int64_t n_generated_ = 0;
   std::int64_t n_reasoning_ = 0;
   TokenId last_ = 0;
-  std::string reasoning_;
-  std::string content_;
 };
 
 }  // namespace exa

@@ -60,7 +60,7 @@ TEST(AnswerFlags, EveryFlagArrives) {
                                                        "18446744073709551615"}));
   ASSERT_EQ(request.messages.size(), 1u);
   EXPECT_EQ(request.messages[0].role, "system");
-  EXPECT_EQ(request.messages[0].content, "짧게");
+  EXPECT_EQ(text_of(request.messages[0]), "짧게");
   EXPECT_EQ(request.think, Think::kOn);
   EXPECT_EQ(request.max_tokens, 5);
   EXPECT_EQ(request.sampling.temperature, 0.5);

@@ -107,6 +107,10 @@ TEST(Engine, EventsAddUpToTheAnswer) {
         case Event::Kind::kContent:
           content += event.text;
           break;
+        case Event::Kind::kToolCall:
+        case Event::Kind::kArguments:
+          ADD_FAILURE() << "a call without tools";
+          break;
         case Event::Kind::kFinished:
           ++finished;
           last = event.usage;

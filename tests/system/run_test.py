@@ -59,6 +59,66 @@ class Run(BlackBox):
         self.assertLessEqual(usage["completion_tokens"], 5)
         self.assertGreater(usage["prompt_tokens"], 5)
 
+    def test_what_is_piped_in_follows_the_prompt(self):
+        flags = ["-m", DENSE, "-n", "4", "--temp", "0", "--json"]
+
+        def prompt_tokens(*more, stdin=b""):
+            return json.loads(self.succeed("run", *flags, *more, stdin=stdin))["usage"]["prompt_tokens"]
+
+        alone = prompt_tokens("-p", "요약해 줘")
+        both = prompt_tokens("-p", "요약해 줘", stdin="긴 보고서입니다.\n".encode())
+        self.assertGreater(both, alone)
+        self.assertEqual(both, prompt_tokens("-p", "요약해 줘\n\n긴 보고서입니다."))
+
+    def test_stream_json_adds_up_to_json(self):
+        flags = ["run", "-m", NESTED, "-p", "Hello", "-n", "40", "--temp", "1", "--seed", "4", "--reasoning-budget", "6"]
+        whole = json.loads(self.succeed(*flags, "--json"))
+        events = [json.loads(line) for line in self.succeed(*flags, "--stream-json").split("\n") if line]
+        for kind in ("reasoning", "content"):
+            self.assertEqual("".join(e["text"] for e in events if e["type"] == kind), whole[kind])
+        self.assertEqual(events[0]["type"], "prefill")
+        self.assertEqual(events[-1]["type"], "finished")
+        self.assertEqual(events[-1]["finish_reason"], whole["finish_reason"])
+        self.assertEqual(events[-1]["usage"]["completion_tokens"], whole["usage"]["completion_tokens"])
+        self.assertTrue(whole["content"])
+
+    def test_choices_have_seeds_of_their_own(self):
+        flags = ["run", "-m", NESTED, "-p", "Hello", "-n", "12", "--temp", "1", "--think", "off"]
+        report = json.loads(self.succeed(*flags, "--seed", "7", "--choices", "3", "--json"))
+        self.assertEqual([c["seed"] for c in report["choices"]], [7, 8, 9])
+        single = json.loads(self.succeed(*flags, "--seed", "8", "--json"))
+        self.assertEqual(report["choices"][1]["content"], single["content"])
+        self.assertGreater(report["choices"][1]["usage"]["cached_tokens"], 0)
+
+    def test_a_whole_conversation(self):
+        talk = [{"role": "developer", "content": "짧게"}, {"role": "user", "content": "w?"},
+                {"role": "assistant", "content": None,
+                 "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}]},
+                {"role": "tool", "tool_call_id": "a", "content": "맑음"}]
+        path = self.scratch / "talk.json"
+        path.write_text(json.dumps({"messages": talk}), encoding="utf-8")
+        tools = self.scratch / "tools.json"
+        tools.write_text(json.dumps([{"name": "f", "parameters": {"type": "object"}}]))
+        for model in (DENSE, NESTED):
+            flags = ["run", "-m", model, "--messages", path, "-n", "4", "--temp", "0", "--json"]
+            report = json.loads(self.succeed(*flags))
+            more = json.loads(self.succeed(*flags, "--tools", tools))
+            self.assertGreater(more["usage"]["prompt_tokens"], report["usage"]["prompt_tokens"])
+            self.assertEqual(report["tool_calls"], [])
+        path.write_text('[{"role": "robot", "content": "x"}]')
+        self.fail_with(2, "run", "-m", DENSE, "--messages", path, saying=["robot", "messages[0]"])
+        path.write_text("[")
+        self.fail_with(2, "run", "-m", DENSE, "--messages", path, saying=["JSON"])
+
+    def test_stop_text(self):
+        flags = ["run", "-m", DENSE, "-p", "Hello", "-n", "40", "--temp", "1", "--seed", "2"]
+        whole = self.succeed(*flags).rstrip("\n")
+        stop = whole[len(whole) // 2]
+        report = json.loads(self.succeed(*flags, "--stop", stop, "--json"))
+        self.assertEqual(report["stop"], stop)
+        self.assertTrue(whole.startswith(report["content"]))
+        self.assertNotIn(stop, report["content"])
+
     def test_system_message_changes_the_prompt(self):
         def prompt_tokens(*flags):
             out = self.succeed("run", "-m", DENSE, "-p", "Hello", "-n", "1", "--json", *flags)
