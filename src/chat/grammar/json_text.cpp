@@ -1,6 +1,8 @@
 #include "chat/grammar/json_text.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
@@ -67,6 +69,17 @@ class Counter : public nlohmann::json_sax<Json> {
   std::vector<std::vector<std::string>> keys_;
 };
 
+// 2.0 is written as 2.
+std::string spelled(const Json& value) {
+  if (value.is_number_float()) {
+    const double number = value.get<double>();
+    if (std::abs(number) < 1e15 && number == std::trunc(number)) {
+      return std::to_string(static_cast<std::int64_t>(number));
+    }
+  }
+  return value.dump();
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& place) {
@@ -95,7 +108,7 @@ void add_value(Automaton& into, StateId from, const Json& value, StateId to) {
     into.add_bytes(after, ' ', ' ', next);
     return next;
   };
-  if (!value.is_structured() || value.empty()) return into.add_literal(from, value.dump(), to);
+  if (!value.is_structured() || value.empty()) return into.add_literal(from, spelled(value), to);
   StateId at = into.add_state();
   into.add_literal(from, value.is_object() ? "{" : "[", at);
   bool is_first = true;

@@ -18,7 +18,7 @@ nlohmann::ordered_json parse_json(std::string_view text, const std::string& plac
 // A string as grammars spell it: escapes only where JSON demands them, the short ones where there are some.
 std::string json_quoted(std::string_view text);
 
-// The value with nothing or one space after each comma and colon. Numbers as they were written, about.
+// The value with nothing or one space after each comma and colon; 2.0 as 2.
 void add_value(Automaton& into, StateId from, const nlohmann::ordered_json& value, StateId to);
 
 // Short, for messages.
