@@ -30,6 +30,13 @@ struct EngineOptions {
   int n_threads = 0;                // 0: one per physical core this process may use
   std::int64_t context_tokens = 0;  // 0: what fits into free memory, at most the model's own limit
   std::function<void(double fraction)> on_load;  // 0 … 1, on the calling thread
+
+  // Packed weights of 64 MiB and more are kept in a file of $XDG_CACHE_HOME/exaone (~/.cache/exaone) once the first
+  // token is out: the next start takes a fraction of the time, the disk holds the weights twice. All such files take
+  // at most a quarter of the disk's free space.
+  bool pack_cache = true;
+  // A child process may write that file to its end after the engine is gone. For programs that end then.
+  bool cache_may_outlive_engine = false;
 };
 
 // A call of a function that the model asks for.

@@ -16,11 +16,32 @@ namespace exa {
 namespace {
 
 constexpr std::size_t kLine = 64;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kSmallestMapping = std::size_t{128} << 10;
 
 Error no_memory(std::size_t n_bytes) {
   return Error(ErrorKind::kMemory, "cannot allocate " + std::to_string(n_bytes >> 20) + " MiB");
+}
+
+std::size_t round_up(std::size_t n, std::size_t step) {
+  return (n + step - 1) / step * step;
+}
+
+std::byte* map_anywhere(std::size_t n_bytes, int flags = 0) {
+  void* const raw =
+      ::mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  if (raw == MAP_FAILED) throw no_memory(n_bytes);
+  return static_cast<std::byte*>(raw);
+}
+
+// A multiple of huge pages, at a multiple of them: mapped with room to cut both ends.
+std::byte* map_aligned(std::size_t n_bytes, int flags = 0) {
+  std::byte* const raw = map_anywhere(n_bytes + kHugePageBytes, flags);
+  const auto start = reinterpret_cast<std::uintptr_t>(raw);
+  const std::uintptr_t aligned = round_up(start, kHugePageBytes);
+  if (aligned > start) ::munmap(raw, aligned - start);
+  const std::size_t tail = start + kHugePageBytes - aligned;
+  if (tail > 0) ::munmap(reinterpret_cast<void*>(aligned + n_bytes), tail);
+  return reinterpret_cast<std::byte*>(aligned);
 }
 
 std::size_t read_number(const char* path) {
@@ -41,33 +62,62 @@ Buffer::Buffer(std::size_t n_bytes) : size_(n_bytes) {
     std::memset(data_, 0, rounded);
     return;
   }
-  // A fresh mapping is zero. A large one is mapped with room to cut both ends, so that huge pages can back
-  // it: streaming weights from them is a sixth faster than from small ones.
-  const bool huge = n_bytes >= 2 * kHugePage;
-  const std::size_t wanted = huge ? (n_bytes + kHugePage - 1) / kHugePage * kHugePage : n_bytes;
-  const std::size_t slack = huge ? kHugePage : 0;
-  void* const raw =
-      ::mmap(nullptr, wanted + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (raw == MAP_FAILED) throw no_memory(n_bytes);
-  data_ = static_cast<std::byte*>(raw);
-  mapped_ = wanted;
-  if (!huge) return;
-  const auto start = reinterpret_cast<std::uintptr_t>(raw);
-  const std::uintptr_t aligned = (start + kHugePage - 1) / kHugePage * kHugePage;
-  if (aligned > start) ::munmap(raw, aligned - start);
-  const std::size_t tail = start + kHugePage - aligned;
-  if (tail > 0) ::munmap(reinterpret_cast<void*>(aligned + wanted), tail);
-  data_ = reinterpret_cast<std::byte*>(aligned);
+  // A fresh mapping is zero.
+  const bool huge = n_bytes >= 2 * kHugePageBytes;
+  mapped_ = huge ? round_up(n_bytes, kHugePageBytes) : n_bytes;
+  data_ = huge ? map_aligned(mapped_) : map_anywhere(mapped_);
   // The last huge page would cost up to 2 MB that nobody uses.
-  ::madvise(data_, n_bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+  if (huge) ::madvise(data_, n_bytes / kHugePageBytes * kHugePageBytes, MADV_HUGEPAGE);
 }
 
 Buffer::~Buffer() {
+  if (region_) return;
   if (mapped_ > 0) {
     ::munmap(data_, mapped_);
   } else {
     std::free(data_);
   }
+}
+
+Region::Region(std::size_t n_bytes, Pages pages)
+    : size_(n_bytes), mapped_(round_up(std::max(n_bytes, std::size_t{1}), kHugePageBytes)) {
+  if (n_bytes > std::numeric_limits<std::size_t>::max() / 2) throw no_memory(n_bytes);
+  data_ = map_aligned(mapped_, MAP_NORESERVE);
+  if (pages == Pages::kHuge) ::madvise(data_, mapped_, MADV_HUGEPAGE);
+}
+
+Region::Region(int fd, std::uint64_t offset, std::size_t n_bytes)
+    : size_(n_bytes), mapped_(round_up(std::max(n_bytes, std::size_t{1}), kHugePageBytes)) {
+  data_ = map_aligned(mapped_, MAP_NORESERVE);
+  if (!replace_by_file(0, n_bytes, fd, offset)) {
+    const Error error(ErrorKind::kIo, std::string("cannot map a file: ") + std::strerror(errno));
+    ::munmap(data_, mapped_);
+    throw error;
+  }
+}
+
+Region::~Region() {
+  ::munmap(data_, mapped_);
+}
+
+bool Region::replace_by_file(std::size_t begin, std::size_t n_bytes, int fd, std::uint64_t offset) {
+  std::byte* const place = data_ + begin;
+  if (::mmap(place, n_bytes, PROT_READ, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(offset)) ==
+      MAP_FAILED) {
+    return false;
+  }
+  // Where the page cache holds large folios they are mapped as they are; else this asks it to read such.
+  ::madvise(place, n_bytes, MADV_HUGEPAGE);
+  return true;
+}
+
+bool Region::collapse(std::size_t begin, std::size_t n_bytes) {
+#ifdef MADV_COLLAPSE
+  constexpr int kCollapse = MADV_COLLAPSE;
+#else
+  constexpr int kCollapse = 25;  // Linux 6.1; older systems answer EINVAL
+#endif
+  return ::madvise(data_ + begin, n_bytes, kCollapse) == 0;
 }
 
 std::size_t available_memory_bytes() {

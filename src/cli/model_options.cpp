@@ -49,6 +49,9 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->check(CLI::Range(1, 1024));
   command.add_option("-c,--ctx", flags.context_tokens, "Context in tokens (default: what fits into memory)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  command.add_flag("--no-pack-cache", flags.no_pack_cache,
+                   "Neither read nor write packed weights in ~/.cache/exaone (kept by default for fast starts; "
+                   "they take the model's size on disk, all together at most a quarter of what is free)");
   command.add_flag("-v,--verbose", flags.verbose,
                    "Say what was loaded, the settings and the speed on stderr");
 }
@@ -108,6 +111,8 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
   options.model = flags.model;
   options.n_threads = flags.n_threads;
   options.context_tokens = flags.context_tokens;
+  options.pack_cache = !flags.no_pack_cache;
+  options.cache_may_outlive_engine = true;
   options.on_load = [&](double fraction) {
     if (cancel.cancelled()) throw Error(ErrorKind::kInterrupted, "interrupted while loading");
     progress.update(fraction);

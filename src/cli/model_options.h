@@ -17,6 +17,7 @@ struct ModelFlags {
   std::string model;
   int n_threads = 0;
   std::int64_t context_tokens = 0;
+  bool no_pack_cache = false;
   bool verbose = false;
 };
 
@@ -32,7 +33,7 @@ struct AnswerFlags {
   std::string tools;  // a file
 };
 
-// -m -t -c -v
+// -m -t -c -v --no-pack-cache
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --system --think --reasoning-budget --reasoning-budget-message --tools --stop -n --temp --top-k --top-p
 // --min-p --repeat-penalty --presence-penalty --frequency-penalty

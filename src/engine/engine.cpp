@@ -19,6 +19,8 @@
 #include "kernels/isa/isa.h"
 #include "model/config.h"
 #include "model/decoder.h"
+#include "model/pack_cache.h"
+#include "model/weight_settler.h"
 #include "model/weights.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
@@ -88,6 +90,7 @@ Tokenizer load_tokenizer(const Checkpoint& checkpoint, const ModelConfig& config
 class EngineImpl final : public Engine {
  public:
   explicit EngineImpl(const EngineOptions& options);
+  ~EngineImpl() override;
 
   const ModelInfo& info() const override { return info_; }
   SamplingOptions defaults(bool thinking) const override {
@@ -107,11 +110,14 @@ class EngineImpl final : public Engine {
   PromptBuilder prompts_;
   ThreadPool pool_;
   std::unique_ptr<Backend> backend_;
+  std::optional<PackCache> pack_cache_;
   Weights weights_;
+  WeightSettler settler_;
   Decoder decoder_;
   TokenCache cache_;
   ModelInfo info_;
   std::mutex one_request_;
+  bool cache_may_outlive_;
 };
 
 void check_request(const GenerateRequest& request, std::int64_t vocab) {
@@ -171,14 +177,16 @@ PromptBuilder make_prompts(const Checkpoint& checkpoint, const Tokenizer& tokeni
   return {tokenizer, Template::parse(checkpoint.chat_template().value_or(""))};
 }
 
-Weights load_checked(const Checkpoint& checkpoint, Backend& backend, const EngineOptions& options) {
+Weights load_checked(const Checkpoint& checkpoint, Backend& backend, const PackCache* cache,
+                     const EngineOptions& options) {
   require_room_for_weights(checkpoint);
+  const auto progress = [&options](std::uint64_t done_bytes, std::uint64_t total_bytes) {
+    if (options.on_load && total_bytes > 0) {
+      options.on_load(static_cast<double>(done_bytes) / static_cast<double>(total_bytes));
+    }
+  };
   return load_weights(checkpoint, backend, Precision::kProduction,
-                      [&options](std::uint64_t done_bytes, std::uint64_t total_bytes) {
-                        if (options.on_load && total_bytes > 0) {
-                          options.on_load(static_cast<double>(done_bytes) / static_cast<double>(total_bytes));
-                        }
-                      });
+                      {.pages = Pages::kSmall, .cache = cache, .progress = progress});
 }
 
 EngineImpl::EngineImpl(const EngineOptions& options)
@@ -189,9 +197,12 @@ EngineImpl::EngineImpl(const EngineOptions& options)
       prompts_(make_prompts(checkpoint_, tokenizer_)),
       pool_(choose_threads(options.n_threads)),
       backend_(make_cpu_backend(pool_)),
-      weights_(load_checked(checkpoint_, *backend_, options)),
+      pack_cache_(options.pack_cache ? PackCache::of_user() : std::nullopt),
+      weights_(load_checked(checkpoint_, *backend_, pack_cache_ ? &*pack_cache_ : nullptr, options)),
+      settler_(weights_, pack_cache_ ? &*pack_cache_ : nullptr),
       decoder_(weights_, *backend_, kPrefillChunk),
-      cache_(KvCache(config_, kKvType, kPrefillChunk)) {
+      cache_(KvCache(config_, kKvType, kPrefillChunk)),
+      cache_may_outlive_(options.cache_may_outlive_engine) {
   const std::filesystem::path file = std::filesystem::absolute(options.model).lexically_normal();
   info_.name = !config_.model_name.empty() ? config_.model_name
                : file.has_filename()       ? file.filename().string()
@@ -210,6 +221,10 @@ EngineImpl::EngineImpl(const EngineOptions& options)
     const nlohmann::ordered_json probe = {{{"role", "user"}, {"content", "?"}}};
     info_.thinks_by_default = prompts_.chat(probe, nullptr, Thinking::kAuto).opens_reasoning;
   }
+}
+
+EngineImpl::~EngineImpl() {
+  if (cache_may_outlive_) settler_.finish_in_child();
 }
 
 Prompt EngineImpl::build_prompt(const GenerateRequest& request, const nlohmann::ordered_json& tools) const {
@@ -243,6 +258,7 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
   Sequence sequence(tokenizer_, std::move(options));
 
   const std::lock_guard lock(one_request_);
+  const auto settling_pauses = settler_.pause();
   Answer answer;
   answer.usage.prompt_tokens = n_prompt;
   std::int64_t done = 0;
@@ -307,6 +323,7 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
   while (!reason) {
     reason = sequence.advance(logits.first(std::min(logits.size(), tokenizer_.vocab_size())));
     emit_pieces();
+    settler_.start();
     if (!reason && cancelled()) reason = FinishReason::kCancelled;
     if (reason) break;
     const TokenId last = sequence.last();

@@ -26,6 +26,8 @@ struct MatrixSource {
   std::int64_t n_rows;
   std::int64_t n_cols;
   std::function<void(std::int64_t row, std::int64_t n, std::byte* out)> read;
+  // Memory for the packed matrix, zero; empty: a buffer of its own.
+  std::function<Buffer(std::size_t n_bytes)> allocate = {};
 };
 
 enum class Precision {

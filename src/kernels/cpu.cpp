@@ -193,7 +193,7 @@ Matrix empty_matrix(const MatrixSource& source, DType type) {
     if (__builtin_mul_overflow(to_size(matrix.n_row_blocks()), matrix.row_block_bytes, &n_bytes)) {
       throw Error(ErrorKind::kMemory, "its size does not fit into 64 bits");
     }
-    matrix.bytes = Buffer(n_bytes);
+    matrix.bytes = source.allocate ? source.allocate(n_bytes) : Buffer(n_bytes);
   } catch (const Error& error) {
     throw Error(error.kind(), error.message(), source.name);
   }

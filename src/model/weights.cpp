@@ -1,9 +1,13 @@
 #include "model/weights.h"
 
 #include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "kernels/quant.h"
 #include "model/arch/exaone4.h"
@@ -20,12 +24,44 @@ std::string shape_text(std::span<const std::uint64_t> shape) {
   return text + "]";
 }
 
+constexpr std::size_t kLine = 64;
+
+// A cached matrix is not what this checkpoint and this program make of it.
+struct StalePack {};
+
+// The most that all matrices of the checkpoint take when packed.
+std::size_t most_packed_bytes(const Checkpoint& checkpoint, Precision precision) {
+  std::uint64_t total = 0;
+  for (const TensorInfo& tensor : checkpoint.tensors()) {
+    if (tensor.shape.size() != 2 || !can_decode(tensor.type)) continue;
+    const DType type = precision == Precision::kExact ? DType::kF32 : tensor.type;
+    const auto n_blocks = (tensor.n_rows() + kRowBlock - 1) / kRowBlock;
+    const auto n_cols = static_cast<std::int64_t>(std::min<std::uint64_t>(tensor.n_cols(), 1ULL << 40));
+    const std::uint64_t block = traits(type).block_size;
+    if (n_cols == 0 || static_cast<std::uint64_t>(n_cols) % block != 0) continue;
+    const auto bytes = checked_mul<std::uint64_t>(n_blocks, row_block_bytes(type, n_cols));
+    const auto aligned = bytes ? checked_align<std::uint64_t>(*bytes, kLine) : std::nullopt;
+    const auto sum = aligned ? checked_add<std::uint64_t>(total, *aligned) : std::nullopt;
+    if (!sum) throw Error(ErrorKind::kMemory, "the weights do not fit", checkpoint.path().string());
+    total = *sum;
+  }
+  return static_cast<std::size_t>(total);
+}
+
 // Takes tensors out of the checkpoint one by one, remembering which were asked for.
 class Binder {
  public:
-  Binder(const Checkpoint& checkpoint, Backend& backend, Precision precision, const LoadProgress& progress)
-      : checkpoint_(checkpoint), backend_(backend), precision_(precision), progress_(progress) {
+  Binder(const Checkpoint& checkpoint, Backend& backend, Precision precision, const LoadOptions& options,
+         const std::optional<PackCache::Hit>& hit)
+      : checkpoint_(checkpoint),
+        backend_(backend),
+        precision_(precision),
+        progress_(options.progress),
+        region_(hit ? hit->region
+                    : std::make_shared<Region>(most_packed_bytes(checkpoint, precision), options.pages)) {
     for (const TensorInfo& tensor : checkpoint.tensors()) total_bytes_ += tensor.n_bytes;
+    if (!hit) return;
+    for (const PackEntry& entry : hit->entries) cached_.emplace(entry.name, &entry);
   }
 
   Matrix matrix(const std::string& name, std::int64_t n_rows, std::int64_t n_cols) {
@@ -38,19 +74,27 @@ class Binder {
                   checkpoint_.path().string());
     }
     const std::uint64_t stored_row_bytes = row_bytes(tensor.type, static_cast<std::uint64_t>(n_cols));
-    checkpoint_.will_need(tensor);
-    Matrix packed = backend_.pack(
-        {.name = name,
-         .type = tensor.type,
-         .n_rows = n_rows,
-         .n_cols = n_cols,
-         .read =
-             [this, &tensor, stored_row_bytes](std::int64_t row, std::int64_t n, std::byte* out) {
-               checkpoint_.read(
-                   tensor, static_cast<std::uint64_t>(row) * stored_row_bytes,
-                   {out, static_cast<std::size_t>(static_cast<std::uint64_t>(n) * stored_row_bytes)});
-             }},
-        precision_);
+    const auto read = [this, &tensor, stored_row_bytes](std::int64_t row, std::int64_t n, std::byte* out) {
+      checkpoint_.read(tensor, static_cast<std::uint64_t>(row) * stored_row_bytes,
+                       {out, static_cast<std::size_t>(static_cast<std::uint64_t>(n) * stored_row_bytes)});
+    };
+    Matrix packed;
+    if (!cached_.empty()) {
+      packed = cached(name, tensor.type, n_rows, n_cols);
+      compare_a_row_block(packed, static_cast<std::size_t>(stored_row_bytes), read);
+    } else {
+      checkpoint_.will_need(tensor);
+      packed = backend_.pack({.name = name,
+                              .type = tensor.type,
+                              .n_rows = n_rows,
+                              .n_cols = n_cols,
+                              .read = read,
+                              .allocate = [this](std::size_t n_bytes) { return take_memory(n_bytes); }},
+                             precision_);
+      pack_.push_back({name, packed.type, n_rows, n_cols,
+                       static_cast<std::uint64_t>(packed.bytes.data() - region_->data()),
+                       packed.bytes.size_bytes()});
+    }
     advance(tensor.n_bytes);
     return packed;
   }
@@ -73,7 +117,56 @@ class Binder {
 
   bool was_taken(const std::string& name) const { return taken_.contains(name); }
 
+  // Where everything lies.
+  void hand_over(Weights& weights) {
+    weights.from_cache = !cached_.empty();
+    weights.region = std::move(region_);
+    weights.region_bytes = used_bytes_;
+    weights.pack = std::move(pack_);
+  }
+
  private:
+  Buffer take_memory(std::size_t n_bytes) {
+    const std::size_t offset = used_bytes_;
+    const std::size_t aligned = (n_bytes + kLine - 1) / kLine * kLine;
+    if (aligned > region_->size_bytes() - offset) {
+      throw Error(ErrorKind::kInternal, "matrices take more memory than was reckoned");
+    }
+    used_bytes_ += aligned;
+    return {region_, offset, n_bytes};
+  }
+
+  Matrix cached(const std::string& name, DType type, std::int64_t n_rows, std::int64_t n_cols) const {
+    const auto found = cached_.find(name);
+    if (found == cached_.end()) throw StalePack{};
+    const PackEntry& entry = *found->second;
+    Matrix matrix;
+    matrix.type = type;
+    matrix.n_rows = n_rows;
+    matrix.n_cols = n_cols;
+    matrix.row_block_bytes = row_block_bytes(type, n_cols);
+    const auto n_bytes = static_cast<std::size_t>(matrix.n_row_blocks()) * matrix.row_block_bytes;
+    if (entry.type != type || entry.n_rows != n_rows || entry.n_cols != n_cols || entry.n_bytes != n_bytes) {
+      throw StalePack{};
+    }
+    matrix.bytes = Buffer(region_, static_cast<std::size_t>(entry.offset), n_bytes);
+    return matrix;
+  }
+
+  // The last row block packed anew must be the cached one: another model, another layout or lost bytes show.
+  template <typename Read>
+  static void compare_a_row_block(const Matrix& matrix, std::size_t stored_row_bytes, Read&& read) {
+    const std::int64_t block = matrix.n_row_blocks() - 1;
+    const std::int64_t row = block * kRowBlock;
+    const std::int64_t n = matrix.n_rows - row;
+    std::vector<std::byte> stored(static_cast<std::size_t>(kRowBlock) * stored_row_bytes);
+    std::vector<std::byte> packed(matrix.row_block_bytes);
+    read(row, n, stored.data());
+    pack_row_block(matrix.type, matrix.n_cols, stored.data(), stored_row_bytes, static_cast<int>(n),
+                   packed.data());
+    if (std::memcmp(packed.data(), matrix.row_block(block), packed.size()) != 0) throw StalePack{};
+  }
+
   const TensorInfo& take(const std::string& name, std::initializer_list<std::uint64_t> shape) {
     const TensorInfo* tensor = checkpoint_.find(name);
     if (!tensor) {
@@ -99,6 +192,10 @@ class Binder {
   Backend& backend_;
   Precision precision_;
   const LoadProgress& progress_;
+  std::shared_ptr<Region> region_;
+  std::size_t used_bytes_ = 0;
+  std::vector<PackEntry> pack_;
+  std::unordered_map<std::string_view, const PackEntry*> cached_;
   std::uint64_t done_bytes_ = 0;
   std::uint64_t total_bytes_ = 0;
   std::unordered_set<std::string> taken_;
@@ -116,8 +213,11 @@ std::size_t Weights::size_bytes() const {
   return total;
 }
 
-Weights load_weights(const Checkpoint& checkpoint, Backend& backend, Precision precision,
-                     const LoadProgress& progress) {
+namespace {
+
+// Errors: StalePack where `hit` is not what this checkpoint packs to.
+Weights bind_weights(const Checkpoint& checkpoint, Backend& backend, Precision precision,
+                     const LoadOptions& options, const std::optional<PackCache::Hit>& hit) {
   Weights weights;
   weights.config = read_config(checkpoint);
   weights.precision = precision;
@@ -126,7 +226,7 @@ Weights load_weights(const Checkpoint& checkpoint, Backend& backend, Precision p
     throw Error(ErrorKind::kBadInput, "expected weights, found none", checkpoint.path().string());
   }
   const exaone4::TensorNames names(checkpoint);
-  Binder bind(checkpoint, backend, precision, progress);
+  Binder bind(checkpoint, backend, precision, options, hit);
 
   const std::int64_t q_width = config.n_heads * config.head_dim;
   const std::int64_t kv_width = config.n_kv_heads * config.head_dim;
@@ -175,7 +275,29 @@ Weights load_weights(const Checkpoint& checkpoint, Backend& backend, Precision p
     }
     weights.unused.push_back(tensor.name);
   }
+  bind.hand_over(weights);
   return weights;
+}
+
+}  // namespace
+
+Weights load_weights(const Checkpoint& checkpoint, Backend& backend, Precision precision,
+                     const LoadOptions& options) {
+  if (options.cache == nullptr || precision != Precision::kProduction) {
+    return bind_weights(checkpoint, backend, precision, options, std::nullopt);
+  }
+  const PackFingerprint fingerprint = pack_fingerprint(checkpoint);
+  std::optional<Weights> weights;
+  if (const std::optional<PackCache::Hit> hit = options.cache->find(fingerprint)) {
+    try {
+      weights = bind_weights(checkpoint, backend, precision, options, hit);
+    } catch (const StalePack&) {
+      options.cache->remove(fingerprint);
+    }
+  }
+  if (!weights) weights = bind_weights(checkpoint, backend, precision, options, std::nullopt);
+  weights->fingerprint = fingerprint;
+  return std::move(*weights);
 }
 
 }  // namespace exa

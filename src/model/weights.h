@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
 #include "model/config.h"
+#include "model/pack_cache.h"
 
 namespace exa {
 
@@ -36,6 +38,12 @@ struct Weights {
   std::vector<float> rope_inverse;  // [head_dim / 2]
   std::vector<std::string> unused;  // tensors of the file that no room here uses (MTP, vision)
 
+  std::shared_ptr<Region> region;   // where all matrices lie …
+  std::size_t region_bytes = 0;     // … in its first bytes
+  std::vector<PackEntry> pack;      // … and each of them
+  PackFingerprint fingerprint{};    // of the checkpoint, where a cache was asked
+  bool from_cache = false;          // the region is a file of the cache
+
   const Matrix& head_matrix() const { return head ? *head : embedding; }
   std::size_t size_bytes() const;
 };
@@ -43,9 +51,15 @@ struct Weights {
 // progress(done_bytes, total_bytes) is called now and then on the calling thread.
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 
+struct LoadOptions {
+  Pages pages = Pages::kHuge;        // of memory that is packed into
+  const PackCache* cache = nullptr;  // where packed weights of production precision may be found
+  LoadProgress progress = {};
+};
+
 // Errors: kBadInput for a missing tensor or a shape that does not follow from the config (tensor, expected,
 // found), for an unknown tensor that no skip list names; kUnsupported for a type the kernels cannot use.
 Weights load_weights(const Checkpoint& checkpoint, Backend& backend, Precision precision,
-                     const LoadProgress& progress = {});
+                     const LoadOptions& options = {});
 
 }  // namespace exa

@@ -1,0 +1,94 @@
+// Packed weights kept in a file, so that the next start maps them instead of packing them again.
+//
+// A file holds a header (which checkpoint it was made from, which matrix lies where) and, from a multiple of
+// the huge page size on, the bytes of a weight region. It appears under its final name whole or not at all,
+// is mapped read-only and shared between processes, and is only ever unlinked, never cut. A file that does
+// not answer its description is removed, and the weights are packed as if it were not there. What it says is
+// believed only as far as load_weights checks it: one row block of each matrix is packed again and compared.
+// Ownership and threads: a value that knows a folder; const members may be called from several threads.
+// Source: kernels specification 3.11; promises G10 and G11 of the reliability specification; the XDG base
+// directory specification.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/memory.h"
+#include "formats/checkpoint.h"
+
+namespace exa {
+
+// A packed matrix within a weight region.
+struct PackEntry {
+  std::string name;
+  DType type;
+  std::int64_t n_rows;
+  std::int64_t n_cols;
+  std::uint64_t offset;  // a multiple of 64
+  std::uint64_t n_bytes;
+};
+
+// What a checkpoint's packed bytes are made from, in 128 bits: size, inode and times of its files, names,
+// types, shapes and places of its tensors.
+using PackFingerprint = std::array<std::byte, 16>;
+// Errors: kIo where a file of the checkpoint is gone.
+PackFingerprint pack_fingerprint(const Checkpoint& checkpoint);
+
+class PackCache {
+ public:
+  struct Limits {
+    std::uint64_t least_bytes = std::uint64_t{64}
+                                << 20;  // smaller packs are made faster than a file is opened
+    std::uint64_t most_bytes = 0;       // of all files; 0: a quarter of what would be free without them
+  };
+  explicit PackCache(std::filesystem::path folder) : PackCache(std::move(folder), Limits()) {}
+  PackCache(std::filesystem::path folder, Limits limits) : folder_(std::move(folder)), limits_(limits) {}
+  // $XDG_CACHE_HOME/exaone or ~/.cache/exaone; nothing where neither variable holds an absolute path.
+  static std::optional<PackCache> of_user();
+
+  struct Hit {
+    std::shared_ptr<Region> region;
+    std::vector<PackEntry> entries;
+  };
+  // The weights of this fingerprint, or nothing. Marks the file as used now; removes a broken one. Never
+  // throws but for lack of memory.
+  std::optional<Hit> find(const PackFingerprint& fingerprint) const;
+  // Removes the file of this fingerprint.
+  void remove(const PackFingerprint& fingerprint) const;
+
+  // Writes a file piece by piece.
+  class Writer {
+   public:
+    virtual ~Writer() = default;
+    // Writes the next piece; false where none is left. Errors: kIo.
+    virtual bool step() = 0;
+    // Flushes the file to the disk and gives it its name. Errors: kIo.
+    virtual void commit() = 0;
+  };
+  // Makes room first: all files together take at most a quarter of what would be free without them, the
+  // longest unused go. Nothing where the pack is too small or too large for that. `region` outlives the
+  // writer. Errors: kIo.
+  std::unique_ptr<Writer> write(const PackFingerprint& fingerprint, std::span<const PackEntry> entries,
+                                const Region& region) const;
+  // Puts the file of this fingerprint in place of the region's anonymous memory, whose bytes it was written
+  // from, in pieces; between() is called before each. False where it is not there or the system refuses.
+  bool adopt(const PackFingerprint& fingerprint, Region& region, const std::function<void()>& between) const;
+
+ private:
+  std::filesystem::path path(const PackFingerprint& fingerprint) const;
+  bool make_room(std::uint64_t n_bytes) const;
+
+  std::filesystem::path folder_;
+  Limits limits_;
+};
+
+}  // namespace exa
