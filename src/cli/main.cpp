@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "cli/bench.h"
 #include "cli/chat.h"
 #include "cli/command_table.h"
 #include "cli/convert.h"
@@ -54,6 +55,7 @@ int run_command_line(int argc, char** argv) {
   add_embed_image(app);
   add_imatrix(app);
   add_perplexity(app);
+  add_bench(app);
   add_convert(app);
   add_split(app);
   add_quantize(app);
