@@ -285,14 +285,14 @@ void ChatSession::read(std::string_view rest) {
   const std::string path = required_path(rest, "/read");
   const std::string text = read_utf8_file(path);
   const std::string file_name = std::filesystem::path(path).filename().string();
-  attached_.push_back(
-      {file_name + ":\n```\n" + text + (text.ends_with('\n') ? "" : "\n") + "```\n\n", nullptr});
+  attached_.emplace_back().text =
+      file_name + ":\n```\n" + text + (text.ends_with('\n') ? "" : "\n") + "```\n\n";
   note(fmt::format("{} ({} bytes) goes with the next question.", one_line(file_name), text.size()));
 }
 
 void ChatSession::image(std::string_view rest) {
   const std::string path = required_path(rest, "/image");
-  attached_.push_back({{}, std::make_shared<const std::string>(read_text_file(path, kMostImageBytes))});
+  attached_.emplace_back().image = std::make_shared<const std::string>(read_text_file(path, kMostImageBytes));
   note(fmt::format("{} goes with the next question.",
                    one_line(std::filesystem::path(path).filename().string())));
 }

@@ -70,7 +70,7 @@ bool ChatSession::take(const std::string& text) {
 Message ChatSession::user_message(std::string text) {
   Message message("user", {});
   message.content = std::exchange(attached_, {});
-  message.content.push_back({std::move(text), nullptr});
+  message.content.emplace_back().text = std::move(text);
   return message;
 }
 

@@ -31,8 +31,18 @@ void restore_terminal() {
   if (g_hidden.exchange(false)) tcsetattr(STDIN_FILENO, TCSANOW, &g_terminal);
 }
 
-void on_termination(int signal) {
+// Before the program ends from a signal handler: what destructors would do.
+void leave_terminal() {
+  if (g_hidden.load() && isatty(STDOUT_FILENO) == 1) {
+    constexpr char kPlain[] = "\x1b[0m\x1b[?2004l";
+    const ssize_t written = write(STDOUT_FILENO, kPlain, sizeof kPlain - 1);
+    static_cast<void>(written);
+  }
   restore_terminal();
+}
+
+void on_termination(int signal) {
+  leave_terminal();
   _exit(128 + signal);
 }
 
@@ -43,7 +53,7 @@ void on_interrupt(int) {
   }
   CancelToken* const token = g_cancel.load();
   if (!token || token->cancelled()) {
-    restore_terminal();
+    leave_terminal();
     _exit(exit_code(ErrorKind::kInterrupted));
   }
   token->cancel();
@@ -79,7 +89,11 @@ HideTyping::HideTyping() {
   handle(SIGTERM, on_termination);
   handle(SIGHUP, on_termination);
   termios hidden = g_terminal;
-  hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO | ECHONL);
+  // Without lines of its own the terminal loses nothing of what is typed, and the next line can still edit
+  // it.
+  hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO | ECHONL | ICANON);
+  hidden.c_cc[VMIN] = 1;
+  hidden.c_cc[VTIME] = 0;
   tcsetattr(STDIN_FILENO, TCSANOW, &hidden);
 }
 

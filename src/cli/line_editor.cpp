@@ -4,7 +4,9 @@
 #include <histedit.h>
 #include <langinfo.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <cwchar>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -32,11 +35,19 @@ constexpr std::string_view kPasteEnd = "\x1b[201~";
 constexpr std::size_t kMostPasted = std::size_t{16} << 20;
 // The bytes of one key arrive together; a person's escape key comes alone.
 constexpr int kKeyMs = 30;
+constexpr int kPasteMs = 2000;
+constexpr wchar_t kSearchKey = L'\x12';  // Ctrl-R
+constexpr wchar_t kRedrawKey = L'\x1f';  // nobody types it
 
 // Wide characters are measured by the C library, which knows their width in a UTF-8 locale only.
 void choose_locale() {
   std::setlocale(LC_CTYPE, "");
   if (std::string_view(nl_langinfo(CODESET)) != "UTF-8") std::setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+bool knows_pastes() {
+  const char* const term = std::getenv("TERM");
+  return term && *term && std::string_view(term) != "dumb";
 }
 
 std::string note(std::size_t index, std::size_t n_lines) {
@@ -69,7 +80,7 @@ struct LineEditor::State {
       if (!read_terminal(byte)) return false;
       if (byte != kPasteBegin[0]) return true;
       std::string key(1, byte);
-      while (kPasteBegin.starts_with(key) && key.size() < kPasteBegin.size() && readable_soon()) {
+      while (kPasteBegin.starts_with(key) && key.size() < kPasteBegin.size() && readable_soon(kKeyMs)) {
         if (!read_terminal(byte)) return false;
         key += byte;
       }
@@ -86,20 +97,24 @@ struct LineEditor::State {
     return true;
   }
 
-  static bool readable_soon() {
+  static bool readable_soon(int within_ms) {
     pollfd end = {STDIN_FILENO, POLLIN, 0};
-    return poll(&end, 1, kKeyMs) > 0;
+    return poll(&end, 1, within_ms) > 0;
   }
 
   bool read_paste(std::string& text) {
     std::string bytes;
     while (!bytes.ends_with(kPasteEnd)) {
       char byte = 0;
+      // A paste comes at once; one without an end may not hold the person up.
+      if (!bytes.empty() && !readable_soon(kPasteMs)) break;
       if (!read_terminal(byte)) return false;
       bytes += byte;
-      if (bytes.size() > kMostPasted) throw Error(ErrorKind::kBadInput, "more than 16 MiB were pasted");
+      // No exception may pass through libedit: what is too much is cut.
+      if (bytes.size() > kMostPasted)
+        bytes.erase(kMostPasted / 2, bytes.size() - kMostPasted / 2 - kPasteEnd.size());
     }
-    bytes.resize(bytes.size() - kPasteEnd.size());
+    if (bytes.ends_with(kPasteEnd)) bytes.resize(bytes.size() - kPasteEnd.size());
     append_replacing_invalid(text, bytes);
     return true;
   }
@@ -126,11 +141,34 @@ struct LineEditor::State {
     }
   }
 
+  // libedit draws a change in the middle of a line that takes several rows wrongly where characters are two
+  // columns wide: such a line is drawn anew after each key. Not inside of a key's bytes, nor of a search.
+  bool wants_redraw() const {
+    constexpr std::wstring_view kPrefixes = L"\x1b\x16\x18";
+    if (last == 0 || last == kRedrawKey || searching || !pending.empty() || readable_soon(0) ||
+        kPrefixes.find(last) != std::wstring_view::npos) {
+      return false;
+    }
+    winsize size{};
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return false;
+    const LineInfoW* const line = el_wline(editor);
+    std::size_t columns = prompt.size() + 1;
+    for (const wchar_t* c = line->buffer; c != line->lastchar; ++c) {
+      columns += static_cast<std::size_t>(std::max(0, wcwidth(*c)));
+    }
+    return columns >= size.ws_col;
+  }
+
   // libedit's reader of one character: 1, or 0 for the end of input.
   static int read_character(EditLine* editor, wchar_t* character) {
     void* data = nullptr;
     el_wget(editor, EL_CLIENTDATA, &data);
     State& state = *static_cast<State*>(data);
+    if (state.wants_redraw()) {
+      state.last = kRedrawKey;
+      *character = kRedrawKey;
+      return 1;
+    }
     std::string bytes(1, '\0');
     if (!state.read_byte(bytes[0])) return 0;
     const std::size_t expected = sequence_bytes(static_cast<unsigned char>(bytes[0]));
@@ -141,6 +179,11 @@ struct LineEditor::State {
     }
     const bool valid = find_invalid_utf8(bytes) == std::string_view::npos;
     *character = valid ? static_cast<wchar_t>(decode_utf8(bytes.data()).value) : L'\xfffd';
+    state.last = *character;
+    if (*character == kSearchKey) state.searching = true;
+    if (*character == L'\n' || *character == L'\r' || *character == L'\x1b' || *character == L'\x07') {
+      state.searching = false;
+    }
     return 1;
   }
 
@@ -151,6 +194,8 @@ struct LineEditor::State {
   Pastes pastes;
   std::string pending;  // bytes that the editor gets before the terminal's next
   std::wstring prompt;
+  wchar_t last = 0;  // the key before this one
+  bool searching = false;
   Stop stop = Stop::kNone;
 };
 
@@ -171,6 +216,7 @@ LineEditor::LineEditor(std::filesystem::path history) : state_(std::make_unique<
   el_wset(s.editor, EL_GETCFN, State::read_character);
   el_wset(s.editor, EL_BIND, L"^R", L"em-inc-search-prev", nullptr);
   el_source(s.editor, nullptr);
+  el_wset(s.editor, EL_BIND, L"^_", L"ed-redisplay", nullptr);
 
   if (history.empty()) return;
   std::error_code ignored;
@@ -183,22 +229,26 @@ LineEditor::LineEditor(std::filesystem::path history) : state_(std::make_unique<
   history_w(s.history, &event, H_LOAD, s.file.c_str());
 }
 
-LineEditor::~LineEditor() = default;
+LineEditor::~LineEditor() {
+  if (knows_pastes()) write_note("\x1b[?2004l");
+}
 
 LineEditor::Result LineEditor::read_line(const std::wstring& prompt, bool remember, std::string& line) {
   State& s = *state_;
   s.stop = State::Stop::kNone;
   s.prompt = prompt;
   s.pending.clear();
+  s.last = 0;
+  s.searching = false;
   s.signals = std::make_unique<WakeOnSignal>();
-  const bool bracketed = may_style();
-  if (bracketed) write_out("\x1b[?2004h");
+  // Each time: an editor that ran in between switches it off. It stays on, so that a paste while an answer
+  // comes is one paste too.
+  if (knows_pastes()) write_out("\x1b[?2004h");
   // libedit shows the prompt before it takes the terminal over: what is typed between would be read by the
   // line rules of a terminal that nobody edits, and an end of input be lost.
   el_wset(s.editor, EL_PREP_TERM, 1);
   int n = 0;
   const wchar_t* const typed = el_wgets(s.editor, &n);
-  if (bracketed) write_out("\x1b[?2004l");
   s.signals.reset();
   line.clear();
   if (s.stop == State::Stop::kInterrupt) return Result::kInterrupted;
@@ -233,6 +283,8 @@ LineEditor::Result LineEditor::read_answer(const std::string& question, std::str
     prompt += static_cast<wchar_t>(point.value);
     i += point.n_bytes;
   }
+  // What was typed before the question was seen is no answer to it.
+  tcflush(STDIN_FILENO, TCIFLUSH);
   return read_line(prompt, false, line);
 }
 

@@ -28,11 +28,14 @@ std::string string_at(const Json& object, const char* key, const std::string& wh
 std::vector<ContentPart> content_of(const Json& message, const std::string& where) {
   const auto content = message.find("content");
   if (content == message.end() || content->is_null()) return {};
-  if (content->is_string()) return {{content->get<std::string>(), nullptr}};
+  std::vector<ContentPart> parts;
+  if (content->is_string()) {
+    parts.emplace_back().text = content->get<std::string>();
+    return parts;
+  }
   if (!content->is_array()) {
     refuse(where + ".content", std::string("expected a string or an array, found ") + content->type_name());
   }
-  std::vector<ContentPart> parts;
   for (std::size_t i = 0; i < content->size(); ++i) {
     const Json& part = (*content)[i];
     const std::string place = where + ".content[" + std::to_string(i) + "]";
@@ -41,7 +44,7 @@ std::vector<ContentPart> content_of(const Json& message, const std::string& wher
     if (type != "text") {
       throw Error(ErrorKind::kUnsupported, "a part of the type \"" + type + "\", expected \"text\"", place);
     }
-    parts.push_back({string_at(part, "text", place), nullptr});
+    parts.emplace_back().text = string_at(part, "text", place);
   }
   return parts;
 }

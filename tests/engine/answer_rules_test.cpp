@@ -171,7 +171,8 @@ TEST(AnswerRules, MessagesThatCannotBeAreRefused) {
   request.messages[0].tool_calls = {{"a", "f", "{}"}};
   EXPECT_EQ(failure(engine, request).where(), "messages[0]");
   request = question("Hello", 1);
-  request.messages[0].content.push_back({{}, std::make_shared<const std::string>("bytes of a picture")});
+  request.messages[0].content.emplace_back().image =
+      std::make_shared<const std::string>("bytes of a picture");
   EXPECT_EQ(failure(engine, request).where(), "messages[0].content");
   request = question("Hello", 1);
   request.template_arguments = "[1]";
