@@ -1,5 +1,5 @@
-// Matrix products of the instruction set that choose_isa() picks, one thread, rates by that thread's CPU
-// time.
+// Matrix products and attention of the instruction set that choose_isa() picks, one thread, rates by that
+// thread's CPU time.
 //
 // GB/s counts packed weight bytes, GOPS two operations a weight and token. Up to 8 tokens the weights rotate
 // through more than 512 MB, so that no cache holds them; the "read" benchmark is what a plain read of that
@@ -12,8 +12,10 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "kernels/isa/attention.h"
 #include "kernels/isa/matmul.h"
 #include "kernels/random_weights.h"
 
@@ -103,6 +105,62 @@ void quantize(benchmark::State& state, exa::Isa isa, std::int64_t n_cols) {
   }
 }
 
+// Rows at the end of a history of n_positions, the heads of one kv head a call. Prompt rows meet one kv head
+// again and again, as the tiles of a prompt do; a single row meets histories that no cache holds, GB/s counts
+// their bytes.
+void attention(benchmark::State& state, exa::Isa isa, exa::KvType type, int head_dim, int n_rows,
+               std::int64_t n_positions) {
+  constexpr int kHeads = 4;
+  const exa::AttentionKernels& kernels = exa::attention_kernels(isa);
+  const std::size_t block_bytes = exa::kv_head_bytes(type, head_dim);
+  const auto n_blocks = static_cast<std::size_t>(n_positions / exa::kKvBlock);
+  const std::size_t n_histories =
+      n_rows == 1 ? std::max<std::size_t>(1, (std::size_t{256} << 20) / (n_blocks * block_bytes)) : 1;
+  Buffer memory(n_histories * n_blocks * block_bytes);
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  std::vector<float> rows(static_cast<std::size_t>(exa::kKvBlock * head_dim));
+  for (float& x : rows) x = normal(random);
+  std::vector<std::byte*> blocks;
+  for (std::size_t i = 0; i < n_histories * n_blocks; ++i) {
+    blocks.push_back(memory.data() + i * block_bytes);
+    kernels.append({type, head_dim, 0, exa::kKvBlock, rows.data(), head_dim, rows.data(), head_dim},
+                   blocks.back());
+  }
+  std::vector<float> q(static_cast<std::size_t>(n_rows * kHeads * head_dim));
+  for (float& x : q) x = normal(random);
+  std::vector<float> out(q.size());
+  const std::size_t n_floats = exa::attention_state_floats(n_rows * kHeads, head_dim);
+  std::vector<float> states(2 * n_floats);
+  Buffer scratch(exa::attention_scratch_bytes(head_dim));
+  std::size_t next = 0;
+  for (auto _ : state) {
+    exa::AttentionTile tile{};
+    tile.kv = {type, 1, head_dim, blocks.data() + next * n_blocks, static_cast<std::int64_t>(n_blocks)};
+    next = (next + 1) % n_histories;
+    tile.position = n_positions - n_rows;
+    tile.n_rows = n_rows;
+    tile.n_heads = kHeads;
+    tile.q = q.data();
+    tile.q_stride = kHeads * head_dim;
+    tile.out = out.data();
+    tile.out_stride = kHeads * head_dim;
+    for (std::int64_t span = 0; span <= exa::last_span(tile); ++span) {
+      float* const to = states.data() + (span == 0 ? 0 : n_floats);
+      kernels.attend[static_cast<std::size_t>(type)](tile, span, scratch.data(), to);
+      if (span > 0) kernels.merge(n_rows * kHeads, head_dim, states.data(), to);
+    }
+    kernels.finish(tile, states.data());
+    benchmark::ClobberMemory();
+  }
+  const auto calls = static_cast<double>(state.iterations());
+  state.counters["GB/s"] = benchmark::Counter(calls * static_cast<double>(n_blocks * block_bytes) / 1e9,
+                                              benchmark::Counter::kIsRate);
+  state.counters["GFLOPS"] =
+      benchmark::Counter(calls * 4e-9 * n_rows * kHeads * head_dim * static_cast<double>(n_positions),
+                         benchmark::Counter::kIsRate);
+}
+
 // The canary: every line of more memory than any cache holds, once.
 void read(benchmark::State& state) {
   static const Buffer memory = [] {
@@ -132,8 +190,7 @@ int main(int argc, char** argv) {
     benchmark::RegisterBenchmark(("quantize_row/" + std::to_string(n_cols)).c_str(), quantize, isa, n_cols);
   }
   for (DType type : {DType::kQ4_0, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kQ8_0, DType::kBF16,
-                     DType::kF16, DType::kF32, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ2_K,
-                     DType::kQ3_K, DType::kIQ4_NL, DType::kIQ4_XS}) {
+                     DType::kF16, DType::kF32, DType::kIQ4_XS}) {
     for (Shape shape : {Shape{4096, 2048}, Shape{2048, 4096}, Shape{102400, 2048}}) {
       for (std::int64_t n_tokens : {1, 2, 4, 8, 16, 64, 512}) {
         const std::string label = std::string(exa::name(isa)) + "/" + std::string(exa::name(type)) + "/" +
@@ -141,6 +198,19 @@ int main(int argc, char** argv) {
                                   "/tokens:" + std::to_string(n_tokens);
         benchmark::RegisterBenchmark(label.c_str(), matmul, isa, type, shape, n_tokens)
             ->Unit(benchmark::kMillisecond);
+      }
+    }
+  }
+  constexpr std::pair<exa::KvType, const char*> kTypes[] = {{exa::KvType::kBF16, "bf16"},
+                                                            {exa::KvType::kF32, "f32"},
+                                                            {exa::KvType::kF16, "f16"},
+                                                            {exa::KvType::kQ8, "q8"}};
+  for (const auto& [type, type_name] : kTypes) {
+    for (const int head_dim : {64, 128}) {
+      for (const int n_rows : {1, 8}) {
+        const std::string label = std::string(exa::name(isa)) + "/attention/" + type_name +
+                                  "/head_dim:" + std::to_string(head_dim) + "/rows:" + std::to_string(n_rows);
+        benchmark::RegisterBenchmark(label.c_str(), attention, isa, type, head_dim, n_rows, 4096);
       }
     }
   }

@@ -91,7 +91,7 @@ class CpuBackend final : public Backend {
       : pool_(pool),
         ops_(ops_kernels(isa)),
         matmul_(matmul_kernels(isa)),
-        attention_(pool, ops_),
+        attention_(pool, attention_kernels(isa)),
         scratch_(to_size(pool.n_threads())) {}
 
   Matrix pack(const MatrixSource& source, Precision precision) override;

@@ -28,24 +28,20 @@ std::int64_t block_count(const AttentionSlice& slice) {
   return ceil_div(slice.first_position + slice.n_tokens, kKvBlock) - first_block(slice);
 }
 
-// How one slice is cut into tasks: kv head, part of its group, tile of rows.
-struct Cut {
-  Cut(const AttentionSlice& slice, int n_heads) {
-    group = n_heads / slice.kv.n_kv_heads;
-    heads_a_tile = std::min(group, kAttentionPairs);
-    parts = static_cast<int>(ceil_div(group, heads_a_tile));
-    rows_a_tile = kAttentionPairs / heads_a_tile;
-    tiles = ceil_div(slice.n_tokens, rows_a_tile);
-    tasks = slice.kv.n_kv_heads * parts * tiles;
-  }
-  int group, heads_a_tile, parts;
-  std::int64_t rows_a_tile, tiles, tasks;
-};
+// Fewer tiles than this for each thread are cut into spans: the longest would be waited for.
+constexpr std::size_t kTilesAThread = 8;
+
+std::size_t span_count(const AttentionTile& tile) {
+  return to_size(last_span(tile) - first_span(tile) + 1);
+}
+std::size_t state_floats(const AttentionTile& tile) {
+  return attention_state_floats(tile.n_rows * tile.n_heads, tile.kv.head_dim);
+}
 
 }  // namespace
 
-CpuAttention::CpuAttention(ThreadPool& pool, const OpsKernels& ops)
-    : pool_(pool), ops_(ops), scratch_(to_size(pool.n_threads())) {}
+CpuAttention::CpuAttention(ThreadPool& pool, const AttentionKernels& kernels)
+    : pool_(pool), kernels_(kernels), scratch_(to_size(pool.n_threads())) {}
 
 void CpuAttention::append(std::span<const AttentionSlice> slices, const float* k, std::int64_t k_stride,
                           const float* v, std::int64_t v_stride) {
@@ -77,7 +73,7 @@ void CpuAttention::append(std::span<const AttentionSlice> slices, const float* k
                              .k_stride = k_stride,
                              .v = v + row * v_stride + head * kv.head_dim,
                              .v_stride = v_stride};
-        ops_.append_kv(rows, kv.blocks[block % kv.n_blocks] + to_size(head) * head_bytes);
+        kernels_.append(rows, kv.blocks[block % kv.n_blocks] + to_size(head) * head_bytes);
       }
       base += items;
     }
@@ -117,42 +113,103 @@ void CpuAttention::attend_both_ways(std::span<const AttentionSegment> segments, 
   run(row_slices_, {q, q_stride, n_heads, 0, true, out, out_stride});
 }
 
-void CpuAttention::run(std::span<const AttentionSlice> slices, const Call& call) {
-  std::size_t scratch_bytes = 0;
+void CpuAttention::list_tiles(std::span<const AttentionSlice> slices, const Call& call) {
+  tiles_.clear();
   for (const AttentionSlice& slice : slices) {
-    scratch_bytes = std::max(scratch_bytes, attention_scratch_bytes(slice.kv.head_dim));
-  }
-  for (Buffer& buffer : scratch_) grow(buffer, scratch_bytes);
-  std::atomic<std::int64_t> next_task{0};
-  pool_.parallel([&](int worker, int) {
-    std::int64_t begin = 0;  // first task of the slice
-    std::int64_t task = next_task.fetch_add(1, std::memory_order_relaxed);
-    for (const AttentionSlice& slice : slices) {
-      const Cut c(slice, call.n_heads);
-      for (; task < begin + c.tasks; task = next_task.fetch_add(1, std::memory_order_relaxed)) {
-        const std::int64_t index = task - begin;
-        // Late rows see most: they come first, so that the last tasks are short.
-        const std::int64_t row = (c.tiles - 1 - index % c.tiles) * c.rows_a_tile;
-        const auto part = static_cast<int>(index / c.tiles % c.parts);
-        const auto kv_head = static_cast<int>(index / c.tiles / c.parts);
-        const std::int64_t head = std::int64_t{kv_head} * c.group + std::int64_t{part} * c.heads_a_tile;
-        const std::int64_t offset = head * slice.kv.head_dim;
-        const AttentionTile tile = {
+    const int group = call.n_heads / slice.kv.n_kv_heads;
+    const int heads_a_tile = std::min(group, kAttentionPairs);
+    const std::int64_t rows_a_tile = kAttentionPairs / heads_a_tile;
+    int n_heads = 0;
+    for (int head = 0; head < call.n_heads; head += n_heads) {
+      const int kv_head = head / group;
+      n_heads = std::min(heads_a_tile, (kv_head + 1) * group - head);
+      const std::int64_t offset = std::int64_t{head} * slice.kv.head_dim;
+      // Late rows see most: they come first, so that the last tasks are short.
+      for (std::int64_t tile = ceil_div(slice.n_tokens, rows_a_tile) - 1; tile >= 0; --tile) {
+        const std::int64_t row = tile * rows_a_tile;
+        tiles_.push_back({
             .kv = slice.kv,
             .kv_head = kv_head,
             .position = slice.first_position + row,
             .window = call.window,
             .n_visible = call.both_ways ? slice.n_tokens : 0,
-            .n_rows = static_cast<int>(std::min(c.rows_a_tile, slice.n_tokens - row)),
-            .n_heads = std::min(c.heads_a_tile, c.group - part * c.heads_a_tile),
+            .n_rows = static_cast<int>(std::min(rows_a_tile, slice.n_tokens - row)),
+            .n_heads = n_heads,
             .q = call.q + (slice.first_row + row) * call.q_stride + offset,
             .q_stride = call.q_stride,
             .out = call.out + (slice.first_row + row) * call.out_stride + offset,
             .out_stride = call.out_stride,
-        };
-        ops_.attention(tile, scratch_[to_size(worker)].data());
+        });
       }
-      begin += c.tasks;
+    }
+  }
+}
+
+void CpuAttention::run(std::span<const AttentionSlice> slices, const Call& call) {
+  list_tiles(slices, call);
+  int head_dim = 0;
+  std::size_t most_spans = 0;
+  for (const AttentionSlice& slice : slices) head_dim = std::max(head_dim, slice.kv.head_dim);
+  for (const AttentionTile& tile : tiles_) most_spans = std::max(most_spans, span_count(tile));
+  const std::size_t n_bytes = attention_scratch_bytes(head_dim) +
+                              2 * attention_state_floats(kAttentionPairs, head_dim) * sizeof(float);
+  for (Buffer& buffer : scratch_) grow(buffer, n_bytes);
+  const std::size_t n_threads = scratch_.size();
+  if (n_threads > 1 && most_spans > 1 && tiles_.size() < kTilesAThread * n_threads) return run_spans();
+  run_tiles();
+}
+
+void CpuAttention::run_tiles() {
+  std::atomic<std::size_t> next{0};
+  pool_.parallel([&](int worker, int) {
+    std::byte* const scratch = scratch_[to_size(worker)].data();
+    for (std::size_t i = next.fetch_add(1, std::memory_order_relaxed); i < tiles_.size();
+         i = next.fetch_add(1, std::memory_order_relaxed)) {
+      const AttentionTile& tile = tiles_[i];
+      const int n_pairs = tile.n_rows * tile.n_heads;
+      const auto attend = kernels_.attend[static_cast<std::size_t>(tile.kv.type)];
+      auto* const state = reinterpret_cast<float*>(scratch + attention_scratch_bytes(tile.kv.head_dim));
+      attend(tile, first_span(tile), scratch, state);
+      for (std::int64_t span = first_span(tile) + 1; span <= last_span(tile); ++span) {
+        attend(tile, span, scratch, state + state_floats(tile));
+        kernels_.merge(n_pairs, tile.kv.head_dim, state, state + state_floats(tile));
+      }
+      kernels_.finish(tile, state);
+    }
+  });
+}
+
+void CpuAttention::run_spans() {
+  span_tasks_.clear();
+  first_tasks_.clear();
+  spans_left_.clear();
+  std::size_t n_floats = 0;
+  for (std::size_t i = 0; i < tiles_.size(); ++i) {
+    first_tasks_.push_back(span_tasks_.size());
+    spans_left_.push_back(static_cast<int>(span_count(tiles_[i])));
+    for (std::int64_t span = first_span(tiles_[i]); span <= last_span(tiles_[i]); ++span) {
+      span_tasks_.push_back({i, span, n_floats});
+      n_floats += state_floats(tiles_[i]);
+    }
+  }
+  grow(states_, n_floats * sizeof(float));
+  float* const states = states_.as<float>();
+  std::atomic<std::size_t> next{0};
+  pool_.parallel([&](int worker, int) {
+    std::byte* const scratch = scratch_[to_size(worker)].data();
+    for (std::size_t i = next.fetch_add(1, std::memory_order_relaxed); i < span_tasks_.size();
+         i = next.fetch_add(1, std::memory_order_relaxed)) {
+      const SpanTask& task = span_tasks_[i];
+      const AttentionTile& tile = tiles_[task.tile];
+      kernels_.attend[static_cast<std::size_t>(tile.kv.type)](tile, task.span, scratch, states + task.state);
+      // Whoever finishes a tile's last span merges them all, always in the same order.
+      if (std::atomic_ref(spans_left_[task.tile]).fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
+      float* const state = states + span_tasks_[first_tasks_[task.tile]].state;
+      for (std::size_t later = 1; later < span_count(tile); ++later) {
+        kernels_.merge(tile.n_rows * tile.n_heads, tile.kv.head_dim, state,
+                       state + later * state_floats(tile));
+      }
+      kernels_.finish(tile, state);
     }
   });
 }

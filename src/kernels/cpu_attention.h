@@ -1,4 +1,5 @@
-// Attention on the CPU: cuts the rows of a call into tiles and gives them to the threads.
+// Attention on the CPU: cuts the rows of a call into tiles, long histories into spans, and gives them to the
+// threads.
 //
 // Ownership and threads: borrows the pool and the kernels, owns scratch memory; one thread calls it.
 // Source: kernels specification 3.7.
@@ -11,13 +12,13 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "kernels/backend.h"
-#include "kernels/isa/ops.h"
+#include "kernels/isa/attention.h"
 
 namespace exa {
 
 class CpuAttention {
  public:
-  CpuAttention(ThreadPool& pool, const OpsKernels& ops);
+  CpuAttention(ThreadPool& pool, const AttentionKernels& kernels);
 
   // Backend::append_kv of several slices in one job.
   void append(std::span<const AttentionSlice> slices, const float* k, std::int64_t k_stride, const float* v,
@@ -40,10 +41,24 @@ class CpuAttention {
     std::int64_t out_stride;
   };
   void run(std::span<const AttentionSlice> slices, const Call& call);
+  void list_tiles(std::span<const AttentionSlice> slices, const Call& call);
+  void run_tiles();
+  void run_spans();
 
   ThreadPool& pool_;
-  const OpsKernels& ops_;
+  const AttentionKernels& kernels_;
   std::vector<Buffer> scratch_;  // one a worker
+  std::vector<AttentionTile> tiles_;
+  // Of a call whose tiles are too few for the threads: one task a span.
+  struct SpanTask {
+    std::size_t tile;
+    std::int64_t span;
+    std::size_t state;  // first float of the span's state
+  };
+  std::vector<SpanTask> span_tasks_;
+  std::vector<int> spans_left_;           // of each tile, counted down by the threads
+  std::vector<std::size_t> first_tasks_;  // of each tile
+  Buffer states_;
   // Keys and values of attend_both_ways.
   Buffer rows_;
   std::vector<std::byte*> row_blocks_;

@@ -9,7 +9,8 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "kernels/backend.h"
-#include "kernels/isa/ops.h"
+#include "kernels/isa/attention.h"
+#include "kernels/isa/attention_units.h"
 #include "kernels/isa_under_test.h"
 #include "kernels/quant.h"
 
@@ -19,6 +20,8 @@ namespace {
 std::size_t to_size(std::int64_t n) {
   return static_cast<std::size_t>(n);
 }
+
+constexpr KvType kTypes[] = {KvType::kBF16, KvType::kF32, KvType::kF16, KvType::kQ8};
 
 struct Shape {
   KvType type = KvType::kBF16;
@@ -71,38 +74,76 @@ class Sequence {
     }
   }
 
-  float stored(float x) const { return shape_.type == KvType::kBF16 ? bf16_to_f32(f32_to_bf16(x)) : x; }
+  // Rows of keys or values as the type keeps them.
+  std::vector<double> stored(const std::vector<float>& rows) const {
+    std::vector<double> kept(rows.begin(), rows.end());
+    if (shape_.type == KvType::kF32) return kept;
+    float scale = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (shape_.type == KvType::kBF16) kept[i] = double{bf16_to_f32(f32_to_bf16(rows[i]))};
+      if (shape_.type == KvType::kF16) kept[i] = double{f16_to_f32(f32_to_f16(rows[i]))};
+      if (shape_.type != KvType::kQ8) continue;
+      if (i % to_size(shape_.head_dim) == 0) {
+        scale = 0;
+        for (int d = 0; d < shape_.head_dim; ++d) scale = std::max(scale, std::abs(rows[i + to_size(d)]));
+      }
+      kept[i] = double{scale} / 127 * static_cast<double>(std::lrint(rows[i] * (127.0F / scale)));
+    }
+    return kept;
+  }
+  // A query's element times log2(e) / sqrt(head_dim), as the type rounds it.
+  double scaled(float x) const {
+    const float product =
+        x * static_cast<float>(1.4426950408889634 / std::sqrt(static_cast<double>(shape_.head_dim)));
+    return double{shape_.type == KvType::kBF16 ? bf16_to_f32(f32_to_bf16(product)) : product};
+  }
 
+  struct Near {
+    double value;
+    double bound;  // on the difference
+  };
   // Softmax attention by its definition, in double precision, of one (row, head).
-  std::vector<double> reference(std::int64_t row, int head) const {
+  std::vector<Near> reference(std::int64_t row, int head) const {
     const std::int64_t oldest = shape_.window > 0 ? std::max<std::int64_t>(0, row - shape_.window + 1) : 0;
     return reference(row, head, oldest, row + 1);
   }
   // The same over positions [oldest, end).
-  std::vector<double> reference(std::int64_t row, int head, std::int64_t oldest, std::int64_t end) const {
+  std::vector<Near> reference(std::int64_t row, int head, std::int64_t oldest, std::int64_t end) const {
     const std::int64_t d_count = shape_.head_dim;
     const std::int64_t kv = head / shape_.group * d_count;
     const float* query = q.data() + row * shape_.q_width() + head * d_count;
+    if (stored_k_.empty()) {
+      stored_k_ = stored(k);
+      stored_v_ = stored(v);
+    }
     std::vector<double> weights(to_size(end), 0.0);
     double max = -1e300;
     for (std::int64_t p = oldest; p < end; ++p) {
+      const double* const key = stored_k_.data() + p * shape_.kv_width() + kv;
       double score = 0;
-      for (std::int64_t d = 0; d < d_count; ++d) {
-        score += double{query[d]} * double{stored(k[to_size(p * shape_.kv_width() + kv + d)])};
-      }
-      weights[to_size(p)] = score / std::sqrt(static_cast<double>(d_count));
-      max = std::max(max, weights[to_size(p)]);
+      for (std::int64_t d = 0; d < d_count; ++d) score += scaled(query[d]) * key[d];
+      weights[to_size(p)] = score;
+      max = std::max(max, score);
     }
     double total = 0;
-    std::vector<double> result(to_size(d_count), 0.0);
     for (std::int64_t p = oldest; p < end; ++p) {
-      const double w = std::exp(weights[to_size(p)] - max);
-      total += w;
-      for (std::int64_t d = 0; d < d_count; ++d) {
-        result[to_size(d)] += w * double{stored(v[to_size(p * shape_.kv_width() + kv + d)])};
-      }
+      weights[to_size(p)] = std::exp2(weights[to_size(p)] - max);
+      total += weights[to_size(p)];
     }
-    for (double& x : result) x /= total;
+    // Weights are rounded to bf16, or to 16-bit integers as queries are.
+    const double relative = shape_.type == KvType::kBF16 ? 0x1p-8 : shape_.type == KvType::kQ8 ? 0x1p-11 : 0;
+    const double absolute = shape_.type == KvType::kQ8 ? 1e-4 : 3e-6;
+    std::vector<Near> result;
+    for (std::int64_t d = 0; d < d_count; ++d) {
+      const auto value = [&](std::int64_t p) { return stored_v_[to_size(p * shape_.kv_width() + kv + d)]; };
+      Near near{0, 0};
+      for (std::int64_t p = oldest; p < end; ++p) near.value += weights[to_size(p)] / total * value(p);
+      for (std::int64_t p = oldest; p < end; ++p) {
+        near.bound += weights[to_size(p)] / total * std::abs(value(p) - near.value) * relative;
+      }
+      near.bound += absolute;
+      result.push_back(near);
+    }
     return result;
   }
 
@@ -114,17 +155,18 @@ class Sequence {
   // All rows of a segment see each other.
   void expect_near_reference(const AttentionSegment& segment) const {
     const std::int64_t end = segment.first_row + segment.n_rows;
-    for (std::int64_t row = segment.first_row; row < end; ++row) {
+    for (std::int64_t row = segment.first_row; row < end; row += 11) {
       for (int head = 0; head < shape_.n_heads(); ++head) {
         expect_near(row, head, reference(row, head, segment.first_row, end));
       }
     }
   }
-  void expect_near(std::int64_t row, int head, const std::vector<double>& expected) const {
+  void expect_near(std::int64_t row, int head, const std::vector<Near>& expected) const {
     for (std::int64_t d = 0; d < shape_.head_dim; ++d) {
       const float actual = out[to_size(row * shape_.q_width() + head * std::int64_t{shape_.head_dim} + d)];
-      ASSERT_NEAR(double{actual}, expected[to_size(d)], 3e-6)
-          << "row " << row << " head " << head << " d " << d << " window " << shape_.window;
+      ASSERT_NEAR(double{actual}, expected[to_size(d)].value, expected[to_size(d)].bound)
+          << "type " << static_cast<int>(shape_.type) << " row " << row << " head " << head << " d " << d
+          << " window " << shape_.window;
     }
   }
 
@@ -133,6 +175,8 @@ class Sequence {
   std::int64_t length_;
   std::vector<Buffer> store_;
   std::vector<std::byte*> blocks_;
+  mutable std::vector<double> stored_k_;
+  mutable std::vector<double> stored_v_;
 
  public:
   std::vector<float> q;  // [length, n_heads, head_dim]
@@ -153,7 +197,7 @@ struct Fixture {
 
 TEST(Attention, MatchesSoftmaxInDoublePrecision) {
   Fixture setup(2);
-  for (const KvType type : {KvType::kBF16, KvType::kF32}) {
+  for (const KvType type : kTypes) {
     for (const int head_dim : {16, 64, 80, 128}) {
       for (const auto& [n_kv_heads, group] : {std::pair{1, 1}, {2, 4}, {1, 5}, {3, 1}, {1, 7}}) {
         for (const std::int64_t window : {0, 1, 31, 64}) {
@@ -169,12 +213,15 @@ TEST(Attention, MatchesSoftmaxInDoublePrecision) {
 
 TEST(Attention, MatchesSoftmaxFarIntoALongHistory) {
   Fixture setup(2);
-  for (const std::int64_t window : {0, 100, 255, 256, 257, 300, 512, 4096}) {
-    const Shape shape = {KvType::kBF16, 2, 2, 64, window};
-    Sequence sequence(shape, 900, 0, 200);
-    sequence.run(*setup.backend, 300);
-    for (const std::int64_t row : {0L, 99L, 254L, 255L, 256L, 257L, 511L, 512L, 600L, 770L, 899L}) {
-      sequence.expect_near_reference(row, 1);
+  for (const std::int64_t window : {0, 100, 256, 257, 512, 1100, 4096}) {
+    for (const KvType type : kTypes) {
+      const Shape shape = {type, 2, 2, 64, window};
+      Sequence sequence(shape, 2200, 0, 200);
+      sequence.run(*setup.backend, 300);
+      for (const std::int64_t row :
+           {0L, 99L, 254L, 255L, 256L, 257L, 511L, 600L, 1023L, 1024L, 1290L, 2048L, 2199L}) {
+        sequence.expect_near_reference(row, 1);
+      }
     }
   }
 }
@@ -204,7 +251,7 @@ TEST(Attention, GroupsWiderThanATileAreCut) {
 }
 
 TEST(Attention, BitsDependNeitherOnChunksNorOnThreads) {
-  for (const KvType type : {KvType::kBF16, KvType::kF32}) {
+  for (const KvType type : kTypes) {
     for (const std::int64_t window : {0, 128}) {
       for (const int group : {1, 3, 4, 5}) {
         const Shape shape = {type, 2, group, 64, window};
@@ -221,6 +268,26 @@ TEST(Attention, BitsDependNeitherOnChunksNorOnThreads) {
                                  " group " + std::to_string(group) + " window " + std::to_string(window));
           }
         }
+      }
+    }
+  }
+}
+
+TEST(Attention, BitsDependNotOnHowSpansAreShared) {
+  for (const KvType type : kTypes) {
+    for (const std::int64_t window : {0, 1500}) {
+      const Shape shape = {type, 2, 4, 64, window};
+      Fixture one(1);
+      Sequence whole(shape, 2600, 0, 550);
+      whole.run(*one.backend, 512);
+      for (const int n_threads : {2, 3}) {
+        Fixture setup(n_threads);
+        Sequence cut(shape, 2600, 0, 550);
+        // Few rows: their tiles are cut into spans; one and the same step also holds many.
+        cut.run(*setup.backend, 512);
+        for (const std::int64_t row : {1023L, 1024L, 2047L, 2500L, 2599L}) cut.step(*setup.backend, row, 1);
+        cut.step(*setup.backend, 2048, 40);
+        expect_same_bits(cut.out, whole.out, std::to_string(n_threads) + " threads");
       }
     }
   }
@@ -293,7 +360,7 @@ TEST(Attention, InvisiblePositionsNeverReachTheResult) {
 }
 
 TEST(Attention, BothWaysRowsSeeTheirSegmentAndNothingElse) {
-  for (const KvType type : {KvType::kBF16, KvType::kF32}) {
+  for (const KvType type : kTypes) {
     for (const int group : {1, 4}) {
       const Shape shape = {type, 2, group, 64, 0};
       const AttentionRows rows = {nullptr, shape.kv_width(), nullptr, shape.kv_width(), 2, 64, type};
@@ -329,9 +396,80 @@ TEST(Attention, BothWaysRowsSeeTheirSegmentAndNothingElse) {
   }
 }
 
+// All of this machine, scalar first; AVX-512 with and without dot products of bf16.
+std::vector<std::pair<std::string, AttentionKernels>> every_kernels() {
+  std::vector<std::pair<std::string, AttentionKernels>> out;
+  for (const Isa isa : supported_isas()) {
+    out.emplace_back(name(isa), attention_kernels(isa));
+    if (isa == Isa::kAvx512) out.emplace_back("avx512 without dot products", attention_kernels_avx512());
+  }
+  return out;
+}
+
+void run_tile(const AttentionKernels& kernels, const AttentionTile& tile) {
+  const std::size_t n_floats = attention_state_floats(tile.n_rows * tile.n_heads, tile.kv.head_dim);
+  Buffer scratch(attention_scratch_bytes(tile.kv.head_dim));
+  std::vector<float> state(n_floats);
+  std::vector<float> later(n_floats);
+  const auto attend = kernels.attend[static_cast<std::size_t>(tile.kv.type)];
+  attend(tile, first_span(tile), scratch.data(), state.data());
+  for (std::int64_t span = first_span(tile) + 1; span <= last_span(tile); ++span) {
+    attend(tile, span, scratch.data(), later.data());
+    kernels.merge(tile.n_rows * tile.n_heads, tile.kv.head_dim, state.data(), later.data());
+  }
+  kernels.finish(tile, state.data());
+}
+
+// Queries, keys and values so small that subnormal products and sums appear.
+TEST(Attention, SubnormalNumbersAreZeroEverywhere) {
+  Fixture setup(1);
+  for (const KvType type : kTypes) {
+    const Shape shape = {type, 1, 4, 64, 0};
+    Sequence sequence(shape, 70, 0, 950);
+    for (float& x : sequence.q) x *= 0x1p-70F;
+    for (float& x : sequence.k) x *= 0x1p-56F;
+    for (float& x : sequence.v) x *= 0x1p-127F;
+    const AttentionSlice all = sequence.slice(0, 70);
+    setup.backend->append_kv(all, sequence.k.data(), 64, sequence.v.data(), 64);
+    std::vector<float> expected;
+    for (const auto& [isa, kernels] : every_kernels()) {
+      std::vector<float> out(256);
+      run_tile(kernels,
+               {sequence.view(), 0, 69, 0, 0, 1, 4, sequence.q.data() + 69 * 256, 256, out.data(), 256});
+      if (expected.empty()) expected = out;
+      expect_same_bits(out, expected, isa);
+    }
+  }
+}
+
+TEST(Attention, WhatIsNoNumberIsSeen) {
+  Fixture setup(2);
+  for (const KvType type : kTypes) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+      for (const int which : {0, 1, 2}) {
+        // An infinite key may also be one that nobody looks at.
+        if (which == 1 && !std::isnan(bad)) continue;
+        const Shape shape = {type, 1, 4, 64, 0};
+        Sequence sequence(shape, 1100, 0, 960);
+        if (which == 0) sequence.q[1050 * 256 + 3] = bad;
+        if (which == 1) sequence.k[1050 * 64 + 3] = bad;
+        if (which == 2) sequence.v[1050 * 64 + 3] = bad;
+        sequence.run(*setup.backend, 1100);
+        const bool only_its_row = which == 0;
+        for (const std::int64_t row : {1049L, 1050L, 1051L, 1099L}) {
+          const bool numbers = row < 1050 || (only_its_row && row > 1050);
+          EXPECT_EQ(std::isfinite(sequence.out[to_size(row * 256 + 3)]), numbers)
+              << "type " << static_cast<int>(type) << " " << bad << " in " << which << ", row " << row;
+        }
+      }
+    }
+  }
+}
+
 TEST(Attention, EveryInstructionSetEqualsScalar) {
   Fixture setup(1);
-  for (const KvType type : {KvType::kBF16, KvType::kF32}) {
+  for (const KvType type : kTypes) {
     for (const int head_dim : {16, 48, 64, 80, 128}) {
       for (const std::int64_t window : {0, 3, 100}) {
         const Shape shape = {type, 2, 9, head_dim, window};
@@ -339,12 +477,11 @@ TEST(Attention, EveryInstructionSetEqualsScalar) {
         const AttentionSlice all = sequence.slice(0, 330);
         setup.backend->append_kv(all, sequence.k.data(), shape.kv_width(), sequence.v.data(),
                                  shape.kv_width());
-        Buffer scratch(attention_scratch_bytes(head_dim));
         for (const std::int64_t position : {0L, 1L, 14L, 30L, 127L, 253L, 254L, 326L}) {
           for (const auto& [n_rows, n_heads] :
                {std::pair{1, 1}, {1, 5}, {1, 9}, {3, 9}, {4, 8}, {4, 3}, {2, 1}}) {
             std::vector<float> expected;
-            for (const Isa isa : supported_isas()) {
+            for (const auto& [isa, kernels] : every_kernels()) {
               std::vector<float> out(to_size(n_rows * shape.q_width()), 0.0F);
               const AttentionTile tile = {sequence.view(),
                                           1,
@@ -357,12 +494,12 @@ TEST(Attention, EveryInstructionSetEqualsScalar) {
                                           shape.q_width(),
                                           out.data(),
                                           shape.q_width()};
-              ops_kernels(isa).attention(tile, scratch.data());
-              if (isa == Isa::kScalar) expected = out;
+              run_tile(kernels, tile);
+              if (expected.empty()) expected = out;
               expect_same_bits(out, expected,
-                               std::string(name(isa)) + " head_dim " + std::to_string(head_dim) +
-                                   " position " + std::to_string(position) + " rows " +
-                                   std::to_string(n_rows) + " heads " + std::to_string(n_heads));
+                               isa + " type " + std::to_string(static_cast<int>(type)) + " head_dim " +
+                                   std::to_string(head_dim) + " position " + std::to_string(position) +
+                                   " rows " + std::to_string(n_rows) + " heads " + std::to_string(n_heads));
             }
           }
         }

@@ -204,57 +204,5 @@ TEST(SiluMul, EveryInstructionSetEqualsScalar) {
   }
 }
 
-// Where kv_block.h puts element (slot, d) of a head's keys or values, in elements.
-std::size_t key_index(KvType type, int head_dim, int slot, int d) {
-  const int group = slot / 16 * 16 * head_dim;
-  const int lane = slot % 16;
-  const int offset = type == KvType::kF32 ? d * 16 + lane : d / 2 * 32 + lane * 2 + d % 2;
-  return static_cast<std::size_t>(group + offset);
-}
-std::size_t value_index(KvType type, int head_dim, int slot, int d) {
-  const int offset = type == KvType::kF32 ? slot * head_dim + d : slot / 2 * 2 * head_dim + d * 2 + slot % 2;
-  return static_cast<std::size_t>(32 * head_dim + offset);
-}
-
-TEST(AppendKv, PutsEveryElementWhereTheBlockSaysAndTouchesNothingElse) {
-  for (const KvType type : {KvType::kBF16, KvType::kF32}) {
-    for (const int head_dim : {16, 64, 80, 128}) {
-      for (const auto& [first, n] : {std::pair{0, 32}, {0, 1}, {31, 1}, {5, 22}, {15, 2}, {17, 3}}) {
-        const std::int64_t stride = 3 * head_dim + 1;
-        std::vector<float> k = random_floats(n_of(stride * n), 11);
-        const std::vector<float> v = random_floats(n_of(stride * n), 12);
-        k[0] = kNan;
-        k[1] = kInfinity;
-        k[2] = 1.0F + 0x1p-8F;      // halfway, to even: 1
-        k[3] = 1.0F + 3 * 0x1p-8F;  // halfway, to even: 1 + 2^-6
-        k[4] = 3.4e38F;             // rounds to infinity
-        for (const Isa isa : supported_isas()) {
-          std::vector<std::byte> block(kv_head_bytes(type, head_dim), std::byte{0x5A});
-          std::vector<std::byte> expected = block;
-          const std::size_t element = type == KvType::kF32 ? 4 : 2;
-          for (int i = 0; i < n; ++i) {
-            for (int d = 0; d < head_dim; ++d) {
-              const auto put = [&](std::size_t index, float value) {
-                const std::uint16_t half = f32_to_bf16(value);
-                if (type == KvType::kF32) {
-                  std::memcpy(expected.data() + index * element, &value, 4);
-                } else {
-                  std::memcpy(expected.data() + index * element, &half, 2);
-                }
-              };
-              put(key_index(type, head_dim, first + i, d), k[n_of(i * stride + d)]);
-              put(value_index(type, head_dim, first + i, d), v[n_of(i * stride + d)]);
-            }
-          }
-          const KvRows rows = {type, head_dim, first, n, k.data(), stride, v.data(), stride};
-          ops_kernels(isa).append_kv(rows, block.data());
-          ASSERT_TRUE(block == expected)
-              << name(isa) << " head_dim " << head_dim << " slots " << first << "+" << n;
-        }
-      }
-    }
-  }
-}
-
 }  // namespace
 }  // namespace exa

@@ -7,3 +7,5 @@ set_source_files_properties(${avx2_sources} PROPERTIES COMPILE_OPTIONS "-mavx2;-
 # g++ 12 finds its own _mm512_undefined_*() uninitialized (GCC bug 105593).
 set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS
   "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512vl;-mavx512dq;-mavx512vnni;-mprefer-vector-width=512;-Wno-uninitialized;-Wno-maybe-uninitialized")
+set_property(SOURCE ${CMAKE_CURRENT_SOURCE_DIR}/kernels/isa/attention_avx512_dot.cpp APPEND PROPERTY
+  COMPILE_OPTIONS "-mavx512bf16")

@@ -4,13 +4,6 @@
 
 namespace exa {
 
-std::size_t attention_scratch_bytes(int head_dim) {
-  // Queries and outputs of all pairs, 16 sums each, and the scores of at most 8 pairs (256 + 16 of padding
-  // each).
-  const auto pairs = static_cast<std::size_t>(kAttentionPairs);
-  return (pairs * (2 * static_cast<std::size_t>(head_dim) + 16) + 8 * 272) * sizeof(float);
-}
-
 const OpsKernels& ops_kernels(Isa isa) {
   switch (isa) {
     case Isa::kAmx:

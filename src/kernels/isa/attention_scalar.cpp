@@ -1,0 +1,26 @@
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/isa/attention.h"
+#include "kernels/isa/attention_units.h"
+
+namespace exa {
+namespace {
+
+#include "kernels/isa/lanes_scalar.inl"
+
+constexpr int kPairs = 1;
+constexpr int kLines = 1;
+
+#include "kernels/isa/attention_body.inl"
+
+constexpr AttentionKernels kKernels = {
+    append, {attend<Bf16Form>, attend<F32Form>, attend<F16Form>, attend<Q8Form>}, merge, finish};
+
+}  // namespace
+
+const AttentionKernels& attention_kernels_scalar() {
+  return kKernels;
+}
+
+}  // namespace exa
