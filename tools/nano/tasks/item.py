@@ -61,14 +61,16 @@ def split_output(text, thinking):
     return text.split("<tool_call>")[0].strip(), calls
 
 
-def _words_in(text, words):
-    return all(word.lower() in text.lower() for word in words)
+def _has(content, word):
+    """word as a word of its own: no part of a longer one or of another number. A Korean particle may follow."""
+    before = "A-Za-z0-9가-힣" + ("-" if word[0].isdigit() else "")
+    return re.search(f"(?<![{before}]){re.escape(word)}(?![A-Za-z0-9])", content, re.I) is not None
 
 
 def judge(check, content, calls):
     """Whether an answer is right. Kinds of check:
     exact: content is `text` · number: the last number in content is `value` · json: content is JSON equal to `value`
-    contains: content has every word of `all`, none of `none` · calls: the calls are `calls`, in any order."""
+    contains: content has every word of `all` · calls: the calls are `calls`, in any order."""
     if calls is None or (calls and check["kind"] != "calls"):
         return False
     if check["kind"] == "exact":
@@ -82,7 +84,7 @@ def judge(check, content, calls):
         except ValueError:
             return False
     if check["kind"] == "contains":
-        return _words_in(content, check["all"]) and not any(w.lower() in content.lower() for w in check.get("none", []))
+        return all(_has(content, word) for word in check["all"])
     if check["kind"] == "calls":
         def canonical(call):
             return json.dumps(call, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,121 @@
+"""EXAONE-nano: transformers' Exaone4_5_ForConditionalGeneration at toy size, and the drafting layer beside it.
+
+transformers leaves the mtp.* weights of a checkpoint alone, so the drafting layer is a module of its own here; it is
+stored under the published names.
+"""
+
+import torch
+from torch import nn
+from transformers import Exaone4_5_Config, Exaone4_5_ForConditionalGeneration
+from transformers.models.exaone4.modeling_exaone4 import Exaone4DecoderLayer, Exaone4RMSNorm
+
+WINDOW = 256
+
+
+def published_config(vocab_size):
+    """config.json in the spelling of the published 4.5 checkpoint."""
+    layer_types = ["sliding_attention", "sliding_attention", "sliding_attention", "full_attention"] * 2
+    return {
+        "architectures": ["Exaone4_5_ForConditionalGeneration"], "model_type": "exaone4_5", "dtype": "bfloat16",
+        "image_token_id": 67, "video_token_id": 68, "vision_start_token_id": 73, "vision_end_token_id": 74, "vision_token_id": 67,
+        "tie_word_embeddings": True, "vocab_size": vocab_size,
+        "text_config": {
+            "model_type": "exaone4_5_text", "architectures": ["Exaone4ForCausalLM"], "dtype": "bfloat16",
+            "vocab_size": vocab_size, "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": len(layer_types),
+            "num_attention_heads": 8, "num_key_value_heads": 2, "hidden_act": "silu", "rms_norm_eps": 1e-5,
+            "max_position_embeddings": 8192, "initializer_range": 0.02, "attention_dropout": 0.0, "use_cache": True,
+            "sliding_window": WINDOW, "sliding_window_pattern": "LLLG", "layer_types": layer_types,
+            "rope_scaling": {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 16.0, "low_freq_factor": 1.0,
+                             "high_freq_factor": 4.0, "original_max_position_embeddings": 1024},
+            "num_nextn_predict_layers": 1, "_num_mtp_layers": 1, "mtp_share_layers": True, "mtp_loss_scaling_factor": 0.05,
+            "bos_token_id": 1, "eos_token_id": 53, "pad_token_id": 0},
+        "vision_config": {
+            "model_type": "exaone4_5_vision", "dtype": "bfloat16", "depth": 2, "hidden_size": 256, "intermediate_size": 256,
+            "num_heads": 8, "num_key_value_heads": 2, "out_hidden_size": 256, "in_channels": 3, "patch_size": 14,
+            "temporal_patch_size": 2, "spatial_merge_size": 2, "window_size": 112, "fullatt_block_indexes": [1],
+            "hidden_act": "silu", "initializer_range": 0.02, "tokens_per_second": 2},
+    }
+
+
+def transformers_config(vocab_size):
+    config = published_config(vocab_size)
+    text = config["text_config"] | {"tie_word_embeddings": config["tie_word_embeddings"]}
+    return Exaone4_5_Config(text_config=text, vision_config=config["vision_config"], image_token_id=67, video_token_id=68,
+                            tie_word_embeddings=config["tie_word_embeddings"])
+
+
+class DraftLayer(nn.Module):
+    """One draft step for every position: (input embedding of the next token, final hidden state) → hidden state."""
+
+    def __init__(self, text_config):
+        super().__init__()
+        hidden, eps = text_config.hidden_size, text_config.rms_norm_eps
+        self.pre_fc_norm_embedding = Exaone4RMSNorm(hidden, eps)
+        self.pre_fc_norm_hidden = Exaone4RMSNorm(hidden, eps)
+        self.fc = nn.Linear(2 * hidden, hidden, bias=False)
+        self.layers = nn.ModuleList([Exaone4DecoderLayer(text_config, 0)])  # layer 0 is a sliding one with RoPE
+        self.norm = Exaone4RMSNorm(hidden, eps)
+
+    def forward(self, next_embeds, hidden, mask, rotation):
+        z = self.fc(torch.cat([self.pre_fc_norm_embedding(next_embeds), self.pre_fc_norm_hidden(hidden)], -1))
+        return self.norm(self.layers[0](z, attention_mask=mask, position_embeddings=rotation))
+
+
+class Nano(nn.Module):
+    def __init__(self, vocab_size):
+        super().__init__()
+        config = transformers_config(vocab_size)
+        self.main = Exaone4_5_ForConditionalGeneration._from_config(config, attn_implementation="sdpa", dtype=torch.float32)
+        self.mtp = DraftLayer(self.main.config.text_config)
+        self._initialize()
+
+    @torch.no_grad()
+    def _initialize(self):
+        for name, weight in self.named_parameters():
+            if weight.ndim >= 2 and "embed_tokens" not in name:
+                weight.normal_(0, weight[0].numel() ** -0.5)
+            elif "embed_tokens" in name:
+                weight.normal_(0, 0.08)
+            elif "post_attention_layernorm" in name or "post_feedforward_layernorm" in name:
+                weight.fill_(0.1)  # each sublayer's output is normalised: it must not drown the embedding at the start
+            elif "bias" in name:
+                weight.zero_()
+        self.main.model.visual.merger.mlp[2].weight.mul_(0.1)  # a picture's rows begin as large as a word's
+
+    @property
+    def text(self):
+        return self.main.model.language_model
+
+    def forward(self, batch, draft):
+        """batch: see packing.Batch → (final hidden states, draft hidden states or None)."""
+        embeds = self.text.embed_tokens(batch.ids)
+        if batch.patches is not None:
+            seen = self.main.model.visual(batch.patches, grid_thw=batch.grids).pooler_output
+            embeds = embeds.masked_scatter((batch.ids == 67).unsqueeze(-1), seen.to(embeds.dtype))
+        masks = {"full_attention": batch.full_mask, "sliding_attention": batch.sliding_mask}
+        hidden = self.text(inputs_embeds=embeds, attention_mask=masks, position_ids=batch.positions, use_cache=False).last_hidden_state
+        if not draft:
+            return hidden, None
+        rotation = self.text.rotary_emb(embeds, batch.positions)
+        shifted = torch.roll(embeds, -1, dims=1)
+        return hidden, self.mtp(shifted, hidden, batch.sliding_mask, rotation)
+
+    def losses(self, batch, draft):
+        """(summed loss, learned tokens, summed draft loss, drafted tokens, right drafts); the head meets learned rows only."""
+        hidden, drafts = self(batch, draft)
+        rows = batch.targets >= 0
+        loss = nn.functional.cross_entropy(self.main.lm_head(hidden[rows]).float(), batch.targets[rows], reduction="sum")
+        if drafts is None:
+            return loss, rows.sum(), None, None, None
+        # The row at p knows x[p+1] and proposes x[p+2], which is the target of the row at p+1 of the same document.
+        ahead = torch.roll(batch.targets, -1, dims=1)
+        ahead[:, -1] = -1
+        rows2 = (ahead >= 0) & (torch.roll(batch.documents, -1, dims=1) == batch.documents)
+        logits = self.main.lm_head(drafts[rows2]).float()
+        draft_loss = nn.functional.cross_entropy(logits, ahead[rows2], reduction="sum")
+        return loss, rows.sum(), draft_loss, rows2.sum(), (logits.argmax(-1) == ahead[rows2]).sum()
+
+    def checkpoint(self):
+        """Published names → tensors; a tied head is left out."""
+        tensors = {name: value for name, value in self.main.state_dict().items() if name != "lm_head.weight"}
+        return tensors | {f"mtp.{name}": value for name, value in self.mtp.state_dict().items()}
