@@ -139,11 +139,36 @@ std::span<const float> Sampler::adjust(std::span<const float> logits) {
   return adjusted_;
 }
 
-std::optional<TokenId> Sampler::sample(std::span<const float> logits, std::int64_t position) {
+std::optional<std::span<const float>> Sampler::restrict_to(GrammarState& grammar,
+                                                           std::span<const float> logits) {
+  allowed_.resize((grammar.vocab_size() + 63) / 64);
+  grammar.mask(allowed_);
+  if (logits.data() != adjusted_.data()) adjusted_.assign(logits.begin(), logits.end());
+  bool any = false;
+  for (std::size_t first = 0; first < adjusted_.size(); first += 64) {
+    const std::uint64_t word = first / 64 < allowed_.size() ? allowed_[first / 64] : 0;
+    const std::size_t n = std::min<std::size_t>(64, adjusted_.size() - first);
+    for (std::size_t i = 0; i < n && word != ~std::uint64_t{0}; ++i) {
+      if ((word >> i & 1) == 0) adjusted_[first + i] = -std::numeric_limits<float>::infinity();
+    }
+    any = any || (n == 64 ? word : word & ((std::uint64_t{1} << n) - 1)) != 0;
+  }
+  if (!any) return std::nullopt;
+  return adjusted_;
+}
+
+std::optional<TokenId> Sampler::sample(std::span<const float> logits, std::int64_t position,
+                                       GrammarState* grammar) {
   if (logits.empty()) return std::nullopt;
   logits = adjust(logits);
-  const Scan found = scan(logits);
+  Scan found = scan(logits);
   if (!found.finite) return std::nullopt;
+  if (grammar) {
+    const auto allowed = restrict_to(*grammar, logits);
+    if (!allowed) return std::nullopt;
+    logits = *allowed;
+    found.highest = *std::max_element(logits.begin(), logits.end());
+  }
   if (values_.temperature < kLowestTemperature || values_.top_k == 1) {
     return static_cast<TokenId>(std::find(logits.begin(), logits.end(), found.highest) - logits.begin());
   }

@@ -1,6 +1,7 @@
 // The next token out of a row of logits: penalties, temperature, filters, one draw.
 //
-// Steps, in the order in which Hugging Face applies its processors: logit bias, repetition penalty, presence
+// Where a grammar says which tokens may come, the others' logits become -inf before the draw. Steps, in the
+// order in which Hugging Face applies its processors: logit bias, repetition penalty, presence
 // and frequency penalty, temperature, top-k, top-p, min-p, draw. Top-k, top-p and min-p each keep a front
 // part of the tokens ordered by falling logit, equal logits by rising id, so top-k 1 is greedy. Reproducible
 // by construction: the random number of a position is a function of (seed, position) alone and exp is our own
@@ -17,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "chat/grammar_state.h"
 #include "text/tokenizer.h"
 
 namespace exa {
@@ -42,8 +44,11 @@ class Sampler {
   explicit Sampler(SamplingValues values) : values_(std::move(values)) {}
 
   // The token that stands at `position` of its sequence (tokens before it, prompt included). logits [vocab]
-  // f32. Nothing where a logit is not a finite number.
-  std::optional<TokenId> sample(std::span<const float> logits, std::int64_t position);
+  // f32. Nothing where a logit is not a finite number. grammar: asked which tokens may come; nothing where it
+  // allows none. It is not told of the choice: whoever keeps the token calls its accept(). Errors: as
+  // GrammarState::mask.
+  std::optional<TokenId> sample(std::span<const float> logits, std::int64_t position,
+                                GrammarState* grammar = nullptr);
   // The token became part of the answer: later penalties see it.
   void accept(TokenId id);
 
@@ -59,12 +64,15 @@ class Sampler {
   }
 
   std::span<const float> adjust(std::span<const float> logits);
+  // Nothing where no token is left.
+  std::optional<std::span<const float>> restrict_to(GrammarState& grammar, std::span<const float> logits);
   Candidate last_kept(double total_weight);
   TokenId draw(std::span<const float> logits, float highest, std::int64_t position);
 
   SamplingValues values_;
   std::vector<std::pair<TokenId, std::int64_t>> counts_;  // generated tokens by rising id, how often
-  std::vector<float> adjusted_;                           // [vocab] logits after bias and penalties
+  std::vector<float> adjusted_;                           // [vocab] logits after bias, penalties, grammar
+  std::vector<std::uint64_t> allowed_;                    // [vocab / 64] bits: what the grammar allows
   std::vector<float> weights_;                            // [vocab] exp((logit − highest) / temperature)
   std::vector<Candidate> candidates_;                     // by rising id
   std::vector<Candidate> order_;                          // the same, partly ordered by before()
