@@ -11,6 +11,7 @@
 #include "cli/command_table.h"
 #include "cli/convert.h"
 #include "cli/embed_image.h"
+#include "cli/grammar_check.h"
 #include "cli/imatrix.h"
 #include "cli/inspect.h"
 #include "cli/interrupt.h"
@@ -51,6 +52,7 @@ int run_command_line(int argc, char** argv) {
   add_tokenize(app);
   add_template(app);
   add_logits(app);
+  add_grammar_check(app);
   add_verify(app);
   add_embed_image(app);
   add_imatrix(app);
