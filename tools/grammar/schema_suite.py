@@ -94,7 +94,7 @@ def left_out_because(schema, instance):
     if isinstance(instance, str) and used & {"time", "date-time", "email", "hostname"}:
         return "narrow format"
     # 6. The standard lets "format" be a mere remark; here it binds.
-    if isinstance(instance, str) and instance.startswith(("invalid", "127.0.0.0.1", "12345::", "06/19", "2eb8aa08-aa98-11ea-b4aa73b441d16380")):
+    if isinstance(instance, str) and instance.startswith(("invalid", "127.0.0.0.1", "12345::", "06/19", "2eb8")):
         return "format binds"
     return None
 
