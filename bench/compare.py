@@ -154,7 +154,7 @@ class Comparison:
         read = row.get("read_gb_s", 0)
         known = self.reads[:]
         self.reads.append(read)
-        return len(known) < 3 or read >= LEAST_CANARY * statistics.median(known)
+        return len(known) < 5 or read >= LEAST_CANARY * statistics.median(known)
 
     def rounds(self, measure_ours, measure_theirs, keys):
         samples = {key: Samples() for key in keys}

@@ -243,6 +243,7 @@ void run_bench(const BenchOptions& options) {
                            .test_time = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))};
               row.seconds =
                   run_bench_test(test, row.setting, loaded.model.weights, *loaded.backend, stop_if_asked);
+              row.canary = mean(row.canary, loaded.canary());
               row.roofline_seconds = roofline_seconds(test, row.setting, loaded.model.weights, row.canary);
               report.add(row);
               write_note(describe(row.canary) + "\n");

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 
@@ -13,22 +14,24 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kRounds = 5;
 constexpr int kAccumulators = 12;  // enough for a latency of 5 at two a cycle
-constexpr std::int64_t kRepeats = 400'000;
+constexpr std::int64_t kRepeats = 2'000'000;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// The best of some rounds of f(worker, n_workers) on all threads.
+// The median of some rounds of f(worker, n_workers) on all threads. The best would be a moment's luck, where
+// neighbours come and go; what is compared with it takes seconds.
 template <typename F>
-double best_seconds(ThreadPool& pool, F&& f) {
-  double best = 1e9;
-  for (int round = 0; round < kRounds; ++round) {
+double median_seconds(ThreadPool& pool, F&& f) {
+  std::array<double, kRounds> seconds{};
+  for (double& s : seconds) {
     const Clock::time_point start = Clock::now();
     pool.parallel(f);
-    best = std::min(best, seconds_since(start));
+    s = seconds_since(start);
   }
-  return best;
+  std::sort(seconds.begin(), seconds.end());
+  return seconds[kRounds / 2];
 }
 
 __attribute__((target("avx512f"))) void read_avx512(const std::byte* p, std::size_t n_bytes) {
@@ -77,16 +80,23 @@ EXA_REGISTER_LOOP(mul_xmm, "sse4.1", __m128, "x", "mulps %1, %0\n\taddps %2, %0"
 
 // Operations of one instruction of `lanes` times kAccumulators, all threads, in 10⁹ a second.
 double rate(ThreadPool& pool, void (*loop)(), int operations) {
-  const double seconds = best_seconds(pool, [loop](int, int) { loop(); });
+  const double seconds = median_seconds(pool, [loop](int, int) { loop(); });
   return 1e-9 * static_cast<double>(kRepeats) * kAccumulators * operations * pool.n_threads() / seconds;
 }
 
 }  // namespace
 
+Canary mean(const Canary& a, const Canary& b) {
+  return {.read_gb_s = (a.read_gb_s + b.read_gb_s) / 2,
+          .int8_gops = (a.int8_gops + b.int8_gops) / 2,
+          .fp32_gflops = (a.fp32_gflops + b.fp32_gflops) / 2,
+          .bf16_gflops = (a.bf16_gflops + b.bf16_gflops) / 2};
+}
+
 Canary measure_canary(ThreadPool& pool, std::span<const std::byte> memory) {
   Canary canary;
   const bool zmm = __builtin_cpu_supports("avx512f");
-  const double seconds = best_seconds(pool, [&](int worker, int n_workers) {
+  const double seconds = median_seconds(pool, [&](int worker, int n_workers) {
     const WorkRange range = work_range(memory.size() / 64, worker, n_workers);
     const std::byte* const begin = memory.data() + 64 * range.begin;
     const std::size_t n_bytes = 64 * (range.end - range.begin);

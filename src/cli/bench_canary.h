@@ -20,6 +20,8 @@ struct Canary {
   double bf16_gflops = 0;  // vdpbf16ps; 0 where the processor has none
 };
 
+Canary mean(const Canary& a, const Canary& b);
+
 // memory: touched, larger than the caches; it is read a few times.
 Canary measure_canary(ThreadPool& pool, std::span<const std::byte> memory);
 
