@@ -147,6 +147,16 @@ TEST_P(MatmulTest, RowsDoNotDependOnTheirNeighboursOrTheSplit) {
   }
 }
 
+// More k than a panel holds and more tokens than a group.
+TEST_P(MatmulTest, LongRowsAndManyTokensGiveTheBitsOfScalar) {
+  if (!uses_int8_activations(GetParam())) GTEST_SKIP() << "fp32 activations come in shorter chunks";
+  constexpr std::int64_t kTokens = 261;
+  const Matrix w = test::pack(test::random_rows(GetParam(), 33, 4608, 22));
+  const std::vector<float> x = activations(kTokens, 4608, Inputs::kGaussian, 23);
+  const std::vector<float> scalar = multiply(Isa::kScalar, w, x, kTokens);
+  for (Isa isa : supported()) EXPECT_TRUE(same_bits(multiply(isa, w, x, kTokens), scalar)) << name(isa);
+}
+
 TEST_P(MatmulTest, ErrorStaysWithinThatOfTheActivations) {
   const std::int64_t n_cols = traits(GetParam()).block_size == 256 ? 4096 : 4096 - 32;
   const std::int64_t n_rows = 48;
@@ -220,7 +230,9 @@ std::vector<float> multiply_prompt(Isa isa, const Matrix& w, const std::vector<f
                                    std::int64_t blocks_a_call = 1 << 20) {
   const std::int64_t y_stride = w.n_rows + kGuard;
   std::vector<float> y(static_cast<std::size_t>(n_tokens * y_stride), -7.0F);
-  Buffer scratch(matmul_scratch_bytes(w));
+  const std::size_t scratch_bytes = matmul_scratch_bytes(w);
+  Buffer scratch(scratch_bytes + (std::size_t{1} << 17));
+  std::memset(scratch.data() + scratch_bytes, 0x5a, scratch.size_bytes() - scratch_bytes);
   for (std::int64_t t = 0; t < n_tokens; t += tokens_a_call) {
     for (std::int64_t b = 0; b < w.n_row_blocks(); b += blocks_a_call) {
       matmul_kernels(isa).matmul_prompt(w, b, std::min(b + blocks_a_call, w.n_row_blocks()),
@@ -230,6 +242,8 @@ std::vector<float> multiply_prompt(Isa isa, const Matrix& w, const std::vector<f
                                         y_stride, scratch.data());
     }
   }
+  std::byte* const end = scratch.data() + scratch.size_bytes();
+  EXPECT_EQ(std::count(scratch.data() + scratch_bytes, end, std::byte{0x5a}), 1 << 17) << "scratch overrun";
   std::vector<float> packed;
   for (std::int64_t t = 0; t < n_tokens; ++t) {
     const auto row = y.begin() + t * y_stride;
