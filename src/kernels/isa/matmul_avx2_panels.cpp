@@ -9,13 +9,32 @@
 namespace exa {
 namespace {
 
+// pairs += the products of a u8 line (int8 where kSigned) and four activations, two and two, in int16; begins
+// them where kFirst. As assembler: the compiler would multiply first, add afterwards and spill what waits.
+template <bool kSigned, bool kFirst>
+EXA_INLINE void add_products(__m256i& pairs, __m256i w, __m256i magnitude, __m256i a) {
+  static_assert(kFirst || !kSigned);
+  if constexpr (kSigned) {
+    __asm__("vpsignb %1, %2, %0\n\tvpmaddubsw %0, %3, %0" : "=&x"(pairs) : "x"(w), "x"(a), "x"(magnitude));
+  } else if constexpr (kFirst) {
+    __asm__("vpmaddubsw %2, %1, %0" : "=x"(pairs) : "x"(w), "x"(a));
+  } else {
+    __m256i products;
+    __asm__("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(pairs), "=&x"(products) : "x"(w), "x"(a));
+  }
+}
+// sum += the pairs in int32.
+EXA_INLINE void add_pairs(__m256i& sum, __m256i pairs) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  __asm__("vpmaddwd %2, %1, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "+x"(pairs) : "xm"(ones));
+}
+
 template <class Type, int C>
 [[gnu::noinline]] void multiply_panel(const std::byte* panel, const std::byte* activations,
                                       std::size_t stride, std::int64_t n, float* tile, bool first) {
   const u8* p = reinterpret_cast<const u8*>(panel);
   const u8* a = reinterpret_cast<const u8*>(activations);
   constexpr int kLines = 8 / Type::kGroups;
-  const __m256i ones = _mm256_set1_epi16(1);
   __m256 acc[2][C];
   EXA_UNROLL for (int c = 0; c < C; ++c) {
     EXA_UNROLL for (int h = 0; h < 2; ++h) {
@@ -23,32 +42,37 @@ template <class Type, int C>
     }
   }
   for (; n > 0; --n, a += sizeof(ActivationBlock)) {
+    EXA_UNROLL for (int c = 0; c < C; ++c) {
+      __builtin_prefetch(a + static_cast<std::size_t>(C + c) * stride, 0, 3);
+    }
     EXA_UNROLL for (int group = 0; group < Type::kGroups; ++group) {
       __m256i sum[2][C];
-      EXA_UNROLL for (int c = 0; c < C; ++c) {
-        const u8* column = a + static_cast<std::size_t>(c) * stride;
-        if (group == 0) __builtin_prefetch(column + static_cast<std::size_t>(C) * stride, 0, 3);
-        sum[0][c] = splat(column + Type::kStart + static_cast<std::size_t>(4 * group));
-        sum[1][c] = sum[0][c];
-      }
       EXA_UNROLL for (int fold = 0; fold < kLines; fold += Type::kFold) {
         __m256i pairs[2][C];
         EXA_UNROLL for (int i = 0; i < Type::kFold; ++i, p += kLine) {
           const __m256i low = load(p);
           const __m256i high = load(p + kHalf);
+          const __m256i low_magnitude = Type::kSigned ? _mm256_abs_epi8(low) : low;
+          const __m256i high_magnitude = Type::kSigned ? _mm256_abs_epi8(high) : high;
           EXA_UNROLL for (int c = 0; c < C; ++c) {
             const __m256i b = splat(a + static_cast<std::size_t>(c) * stride +
                                     static_cast<std::size_t>(4 * (group * kLines + fold + i)));
-            const __m256i x = pair_products<Type::kSigned>(low, b);
-            const __m256i y = pair_products<Type::kSigned>(high, b);
-            pairs[0][c] = i == 0 ? x : _mm256_add_epi16(pairs[0][c], x);
-            pairs[1][c] = i == 0 ? y : _mm256_add_epi16(pairs[1][c], y);
+            if (i == 0) {
+              add_products<Type::kSigned, true>(pairs[0][c], low, low_magnitude, b);
+              add_products<Type::kSigned, true>(pairs[1][c], high, high_magnitude, b);
+            } else {
+              add_products<false, false>(pairs[0][c], low, low_magnitude, b);
+              add_products<false, false>(pairs[1][c], high, high_magnitude, b);
+            }
           }
         }
         EXA_UNROLL for (int c = 0; c < C; ++c) {
-          EXA_UNROLL for (int h = 0; h < 2; ++h) {
-            sum[h][c] = _mm256_add_epi32(sum[h][c], _mm256_madd_epi16(pairs[h][c], ones));
+          if (fold == 0) {
+            sum[0][c] = splat(a + static_cast<std::size_t>(c) * stride + Type::kStart +
+                              static_cast<std::size_t>(4 * group));
+            sum[1][c] = sum[0][c];
           }
+          EXA_UNROLL for (int h = 0; h < 2; ++h) add_pairs(sum[h][c], pairs[h][c]);
         }
       }
       EXA_UNROLL for (int c = 0; c < C; ++c) {

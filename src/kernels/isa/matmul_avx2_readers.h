@@ -179,12 +179,6 @@ struct Q6_K {
   }
 };
 
-// An exact product of a u8 line (int8 where kSigned) and four activations, as int16 pairs.
-template <bool kSigned>
-EXA_INLINE __m256i pair_products(__m256i w, __m256i a) {
-  if constexpr (kSigned) return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
-  return _mm256_maddubs_epi16(w, a);
-}
 EXA_INLINE __m256i splat(const u8* p) {
   return _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(p));
 }
