@@ -15,7 +15,7 @@
 namespace exa::grammar {
 
 constexpr std::size_t kMostStates = 50'000;            // of the finished machine
-constexpr std::size_t kMostBuiltStates = 300'000;      // made on the way there, all together
+constexpr std::size_t kMostBuiltStates = 150'000;      // made on the way there, all together
 constexpr std::size_t kMostSteps = 30'000'000;         // elementary steps of the constructions, about 200 ms
 constexpr std::size_t kMostBytes = 256 * 1024;         // of the text a grammar is compiled from
 constexpr std::size_t kMostNesting = 128;              // of groups, of JSON values
