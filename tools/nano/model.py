@@ -28,7 +28,7 @@ def published_config(vocab_size):
             "rope_scaling": {"rope_type": "llama3", "rope_theta": 10000.0, "factor": 16.0, "low_freq_factor": 1.0,
                              "high_freq_factor": 4.0, "original_max_position_embeddings": 1024},
             "num_nextn_predict_layers": 1, "_num_mtp_layers": 1, "mtp_share_layers": True, "mtp_loss_scaling_factor": 0.05,
-            "bos_token_id": 1, "eos_token_id": 53, "pad_token_id": 0},
+            "tie_word_embeddings": True, "bos_token_id": 1, "eos_token_id": 53, "pad_token_id": 0},
         "vision_config": {
             "model_type": "exaone4_5_vision", "dtype": "bfloat16", "depth": 2, "hidden_size": 256, "intermediate_size": 256,
             "num_heads": 8, "num_key_value_heads": 2, "out_hidden_size": 256, "in_channels": 3, "patch_size": 14,
@@ -39,9 +39,8 @@ def published_config(vocab_size):
 
 def transformers_config(vocab_size):
     config = published_config(vocab_size)
-    text = config["text_config"] | {"tie_word_embeddings": config["tie_word_embeddings"]}
-    return Exaone4_5_Config(text_config=text, vision_config=config["vision_config"], image_token_id=67, video_token_id=68,
-                            tie_word_embeddings=config["tie_word_embeddings"])
+    return Exaone4_5_Config(**{key: config[key] for key in ("text_config", "vision_config", "image_token_id", "video_token_id",
+                                                            "tie_word_embeddings")})
 
 
 class DraftLayer(nn.Module):
