@@ -91,8 +91,8 @@ void MarkdownView::take_start(char c) {
     if (text.empty()) return;
     if (!fence_.empty()) {
       if (consists_of(text, fence_.substr(0, 1))) return;
-    } else if (text[0] == '|' || is_fence(text) || consists_of(text, "`") || consists_of(text, "~") || consists_of(text, ">") ||
-               consists_of(start_, " \t-*_")) {
+    } else if (text[0] == '|' || is_fence(text) || consists_of(text, "`") || consists_of(text, "~") ||
+               consists_of(text, ">") || consists_of(start_, " \t-*_+")) {
       return;
     } else if (consists_of(text, "#") && text.size() <= 6) {
       return;
@@ -146,7 +146,7 @@ void MarkdownView::decide_start(char c) {
              consists_of(std::string_view(start).substr(indent, start.find(' ', indent) - indent), "#")) {
     heading_ = true;
     restyle();
-    rest = trimmed(text.substr(text.find(' ')));
+    rest = trimmed(rest.substr(start.find(' ', indent)));
   } else if (text.starts_with('>')) {
     out_ += "\x1b[2m│\x1b[0m ";
     rest = trimmed(text.substr(1));

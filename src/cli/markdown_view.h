@@ -1,7 +1,8 @@
 // Markdown as a person reads it on a terminal, while it still comes: headings, lists, bold, code, tables.
 //
 // What cannot be told yet (the start of a line, a run of stars, a table) waits; all else goes out at once.
-// Underscores are text: code is full of them. Emphasis ends with its line.
+// Underscores are text: code is full of them. Emphasis ends with its line, closed or not: stars that a line
+// opens and never closes are not shown.
 // Ownership and threads: a value that belongs to one answer.
 // Source: CommonMark 0.30 and GitHub's tables, as far as language models write them; ECMA-48 (styles).
 #pragma once

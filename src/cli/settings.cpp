@@ -60,7 +60,11 @@ Settings::Settings(CLI::App& app, int argc, const char* const* argv)
     bind(*command);
     if (!print) continue;
     for (CLI::Option* const option : command->get_options()) option->required(false);
-    command->callback([this, command] { write_out(describe(*command)); });
+    // Before the command's own callback, which then does not run.
+    command->parse_complete_callback([this, command] {
+      write_out(describe(*command));
+      throw CLI::Success();
+    });
   }
 }
 
