@@ -94,11 +94,21 @@ struct ToolChoice {
   std::string name;
 };
 
+// What the content must be; thinking before it is free. docs/structured_output.md says what is supported.
+struct Constraint {
+  enum class Kind { kNone, kJsonObject, kJsonSchema, kGbnf, kRegex, kChoice };
+  Kind kind = Kind::kNone;
+  std::string text;                  // the schema, grammar or regular expression
+  std::vector<std::string> choices;  // one of these texts
+};
+
 struct GenerateRequest {
   std::vector<Message> messages;   // the conversation …
   std::optional<std::string> raw;  // … or the prompt itself, no template
   std::string tools;               // JSON array of OpenAI tool declarations; empty: none
   ToolChoice tool_choice;
+  bool parallel_tool_calls = true;  // more than one call in an answer
+  Constraint constraint;            // with tools: kJsonObject and kJsonSchema only, for an answer without calls
   bool continue_final_message = false;  // the last message is the assistant's and goes on
   Think think = Think::kAuto;
   std::optional<std::int64_t> reasoning_budget;  // most tokens of thinking; 0: none at once; unset: no limit

@@ -59,7 +59,7 @@ class AnswerParser {
   void clear_pieces() { pieces_.clear(); }
 
   // The end of the reasoning has not come yet.
-  bool in_reasoning() const { return part_ == Part::kReasoning; }
+  bool in_reasoning() const { return part_ == Part::kReasoning && !held_think_end_; }
   // A stop text came: which one, and nothing more will come out. Empty until then.
   const std::string& stopped_by() const { return stopped_by_; }
   // The text, tags included, of calls that went out and then broke or were cut short; their indices.

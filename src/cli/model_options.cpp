@@ -74,6 +74,12 @@ void add_answer_flags(CLI::App& command, AnswerFlags& flags) {
       ->capture_default_str();
   command.add_option("--tools", flags.tools, "A JSON file that declares the tools the model may call")
       ->type_name("FILE");
+  CLI::Option* const schema =
+      command.add_option("--schema", flags.schema, "A file with the JSON schema that the answer satisfies")
+          ->type_name("FILE");
+  command.add_option("--grammar", flags.grammar, "A file with the GBNF grammar that the answer follows")
+      ->type_name("FILE")
+      ->excludes(schema);
   command.add_option("--stop", flags.stop, "A text that ends the answer; may be repeated")
       ->allow_extra_args(false);
   command
@@ -145,6 +151,12 @@ GenerateRequest make_request(const AnswerFlags& flags) {
   require_utf8(flags.reasoning_budget_message, "--reasoning-budget-message");
   request.reasoning_budget_message = flags.reasoning_budget_message;
   if (!flags.tools.empty()) request.tools = tools_from_json(read_utf8_file(flags.tools), flags.tools);
+  if (!flags.schema.empty()) {
+    request.constraint = {Constraint::Kind::kJsonSchema, read_utf8_file(flags.schema), {}};
+  }
+  if (!flags.grammar.empty()) {
+    request.constraint = {Constraint::Kind::kGbnf, read_utf8_file(flags.grammar), {}};
+  }
   for (const std::string& text : flags.logit_bias) parse_logit_bias(text, request.sampling.logit_bias);
   if (!request.sampling.seed) {
     std::random_device device;

@@ -30,12 +30,14 @@ struct AnswerFlags {
   std::vector<std::string> stop;
   std::int64_t reasoning_budget = -1;  // below 0: no limit
   std::string reasoning_budget_message;
-  std::string tools;  // a file
+  std::string tools;    // a file
+  std::string schema;   // a file
+  std::string grammar;  // a file
 };
 
 // -m -t -c -v --no-pack-cache
 void add_model_flags(CLI::App& command, ModelFlags& flags);
-// --system --think --reasoning-budget --reasoning-budget-message --tools --stop -n --temp --top-k --top-p
+// --system --think --reasoning-budget --reasoning-budget-message --tools --schema --grammar --stop -n --temp --top-k --top-p
 // --min-p --repeat-penalty --presence-penalty --frequency-penalty
 // --logit-bias --seed. The flags must outlive the command.
 void add_answer_flags(CLI::App& command, AnswerFlags& flags);

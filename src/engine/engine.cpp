@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "chat/prompt.h"
+#include "engine/constraints.h"
 #include "engine/context_size.h"
 #include "engine/conversation_json.h"
 #include "engine/sampling_options.h"
@@ -108,6 +109,7 @@ class EngineImpl final : public Engine {
   StatedSampling stated_;
   Tokenizer tokenizer_;
   PromptBuilder prompts_;
+  Constraints constraints_;
   ThreadPool pool_;
   std::unique_ptr<Backend> backend_;
   std::optional<PackCache> pack_cache_;
@@ -146,18 +148,12 @@ SequenceOptions sequence_options(const GenerateRequest& request, const Prompt& p
   options.answer.calls = has_tools;
   options.answer.stop = request.stop;
   const ToolChoice::Kind choice = request.tool_choice.kind;
-  if (has_tools && choice == ToolChoice::Kind::kRequired) {
-    options.content_start = "<tool_call>{\"name\": \"";
-  }
-  if (has_tools && choice == ToolChoice::Kind::kNamed) {
-    options.content_start =
-        "<tool_call>{\"name\": " + nlohmann::ordered_json(request.tool_choice.name).dump() +
-        ", \"arguments\": ";
-  }
+  options.owes_content = request.constraint.kind != Constraint::Kind::kNone ||
+                         choice == ToolChoice::Kind::kRequired || choice == ToolChoice::Kind::kNamed;
   options.reasoning_budget = request.reasoning_budget;
   const std::string& message = request.reasoning_budget_message;
-  options.budget_end = message.empty() ? "\n</think>" : "\n\n" + message + "\n</think>";
-  if (options.content_start.empty()) options.budget_end += "\n\n";
+  options.budget_end = message.empty() ? "" : "\n\n" + message;
+  options.budget_end += Sequence::kReasoningEnd;
   return options;
 }
 
@@ -195,6 +191,7 @@ EngineImpl::EngineImpl(const EngineOptions& options)
       stated_(read_stated_sampling(checkpoint_)),
       tokenizer_(load_tokenizer(checkpoint_, config_)),
       prompts_(make_prompts(checkpoint_, tokenizer_)),
+      constraints_(tokenizer_),
       pool_(choose_threads(options.n_threads)),
       backend_(make_cpu_backend(pool_)),
       pack_cache_(options.pack_cache ? PackCache::of_user() : std::nullopt),
@@ -252,12 +249,13 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
                                           std::to_string(info_.context_tokens) + " with the answer");
   }
   const std::int64_t room = info_.context_tokens - n_prompt;
+  const std::lock_guard lock(one_request_);
   SequenceOptions options = sequence_options(request, prompt, !tools.is_null());
   options.sampling = effective_sampling(request.sampling, defaults(prompt.opens_reasoning));
   options.max_tokens = std::min(request.max_tokens.value_or(room), room);
+  options.grammar = constraints_.bind(request, tools);
   Sequence sequence(tokenizer_, std::move(options));
 
-  const std::lock_guard lock(one_request_);
   const auto settling_pauses = settler_.pause();
   Answer answer;
   answer.usage.prompt_tokens = n_prompt;

@@ -5,7 +5,6 @@
 #include "text/utf8.h"
 
 namespace exa {
-
 Sequence::Sequence(const Tokenizer& tokenizer, SequenceOptions options)
     : tokenizer_(&tokenizer),
       options_(std::move(options)),
@@ -13,40 +12,41 @@ Sequence::Sequence(const Tokenizer& tokenizer, SequenceOptions options)
       parser_(options_.answer),
       sampler_(options_.sampling) {}
 
-void Sequence::write_instead(const std::string& text) {
-  for (const TokenId id : tokenizer_->encode(text, true)) written_.push_back(id);
+bool Sequence::inside_character() const {
+  return incomplete_tail(tail_) > 0;
 }
 
-// What the request wants written in the model's place, once it is time for it.
-void Sequence::choose_written() {
-  const bool inside_character = incomplete_tail(tail_) > 0;
-  if (inside_character || !written_.empty()) return;
-  if (parser_.in_reasoning()) {
-    if (options_.reasoning_budget && n_reasoning_ >= *options_.reasoning_budget) {
-      write_instead(options_.budget_end);
-      options_.reasoning_budget.reset();
-    }
-  } else if (!options_.content_start.empty()) {
-    // Behind "</think>" a model writes an empty line of its own.
-    write_instead((tail_.empty() || tail_.back() == '\n' ? "" : "\n\n") + options_.content_start);
-    options_.content_start.clear();
-  }
+// The model's next tokens are those of the text, which ends the reasoning.
+void Sequence::end_reasoning(const std::string& text) {
+  for (const TokenId id : tokenizer_->encode(text, true)) written_.push_back(id);
+  options_.reasoning_budget.reset();
 }
 
 std::optional<FinishReason> Sequence::advance(std::span<const float> logits) {
   parser_.clear_pieces();
-  choose_written();
+  const bool reasoning = parser_.in_reasoning();
+  if (reasoning && written_.empty() && !inside_character() && options_.reasoning_budget &&
+      n_reasoning_ >= *options_.reasoning_budget) {
+    end_reasoning(options_.budget_end);
+  }
   if (written_.empty()) {
-    const std::optional<TokenId> id = sampler_.sample(logits, options_.n_prompt + n_generated_);
-    if (!id) return FinishReason::kError;
+    if (!reasoning && options_.grammar && !grammar_) {
+      grammar_.emplace(options_.grammar, n_reasoning_ > 0 ? GrammarState::Begin::kAfterReasoning
+                                                          : GrammarState::Begin::kAtText);
+    }
+    GrammarState* const grammar = grammar_ ? &*grammar_ : nullptr;
+    const std::optional<TokenId> id = sampler_.sample(logits, options_.n_prompt + n_generated_, grammar);
+    if (!id || (grammar && !grammar->accept(*id))) return FinishReason::kError;
     last_ = *id;
-  } else {
+    if (reasoning && options_.owes_content && tokenizer_->ends_generation(last_)) end_reasoning(kReasoningEnd);
+  }
+  if (!written_.empty()) {
     last_ = written_.front();
     written_.pop_front();
   }
   ++n_generated_;
   sampler_.accept(last_);
-  if (parser_.in_reasoning()) ++n_reasoning_;
+  if (reasoning) ++n_reasoning_;
   if (tokenizer_->ends_generation(last_)) return FinishReason::kStop;
   // Control tokens are nothing to read: a turn that the model invents leaves no marks in the text.
   if (tokenizer_->kind(last_) != TokenKind::kControl) {

@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "chat/answer.h"
+#include "chat/grammar_state.h"
 #include "engine/sampler.h"
 #include "exaone/engine.h"
 #include "text/tokenizer.h"
@@ -25,17 +27,20 @@ struct SequenceOptions {
   std::int64_t max_tokens = 1;  // the most this sequence generates, at least 1
   // Tokens of thinking after which budget_end is written in the model's place; unset: no limit.
   std::optional<std::int64_t> reasoning_budget;
-  std::string budget_end;  // ends with "</think>" and what follows it
-  // Written in the model's place where the content begins: the start of a call it has to make. Empty:
-  // nothing.
-  std::string content_start;
+  std::string budget_end;                 // ends with Sequence::kReasoningEnd
+  bool owes_content = false;              // it may not end with its thoughts
+  std::shared_ptr<BoundGrammar> grammar;  // what the content follows; null: nothing
 };
 
 class Sequence {
  public:
+  // What ends thinking as a model ends it.
+  static constexpr const char* kReasoningEnd = "\n</think>\n\n";
+
   Sequence(const Tokenizer& tokenizer, SequenceOptions options);
 
   // Takes the next token from the logits [vocab] of the one before. The reason where that was the end.
+  // Errors: kUnsupported where the text is too ambiguous for its grammar.
   std::optional<FinishReason> advance(std::span<const float> logits);
   // Lets out the text that still waited (a started character, a started tag, a call without its end).
   void flush();
@@ -52,16 +57,17 @@ class Sequence {
   std::int64_t n_reasoning() const { return n_reasoning_; }
 
  private:
-  void write_instead(const std::string& text);
-  void choose_written();
+  bool inside_character() const;
+  void end_reasoning(const std::string& text);
 
   const Tokenizer* tokenizer_;
   SequenceOptions options_;
   StreamDecoder decoder_;
   AnswerParser parser_;
   Sampler sampler_;
-  std::deque<TokenId> written_;  // tokens that come next whatever the model says
-  std::string tail_;             // the last bytes, to see whether they end inside a character
+  std::optional<GrammarState> grammar_;  // from the end of the reasoning on
+  std::deque<TokenId> written_;          // tokens that come next whatever the model says
+  std::string tail_;                     // the last bytes, to see whether they end inside a character
   std::int64_t n_generated_ = 0;
   std::int64_t n_reasoning_ = 0;
   TokenId last_ = 0;

@@ -114,18 +114,77 @@ TEST(AnswerRules, ToolsAreShownUnlessTheChoiceIsNone) {
   EXPECT_EQ(engine.generate(request, {}).usage.prompt_tokens, without);
 }
 
-TEST(AnswerRules, ANamedChoiceBeginsThatCall) {
+constexpr const char* kCityTools = R"([
+    {"type": "function", "function": {"name": "get_weather", "strict": true, "parameters": {"type": "object",
+      "properties": {"city": {"enum": ["서울", "Busan"]}}, "required": ["city"], "additionalProperties": false}}},
+    {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {},
+      "additionalProperties": false}}}])";
+
+TEST(AnswerRules, ARequiredCallIsMade) {
   for (const std::string name : {"tiny-exaone4", "tiny-exaone4_5"}) {
-    GenerateRequest request = question("Hello", 60);
-    request.think = Think::kOff;
-    request.tools = kTools;
-    request.tool_choice = {ToolChoice::Kind::kNamed, "get_weather"};
-    // A model of noise writes no JSON: what it was made to write is content then.
-    const Answer answer = engine_of(name).generate(request, {});
-    EXPECT_TRUE(answer.tool_calls.size() == 1 ||
-                answer.content.starts_with("<tool_call>{\"name\": \"get_weather\", \"arguments\":"))
-        << answer.content;
+    for (const bool thinking : {false, true}) {
+      GenerateRequest request = question("Hello", 200);
+      request.think = thinking ? Think::kOn : Think::kOff;
+      request.reasoning_budget = thinking ? 5 : 0;
+      request.tools = kCityTools;
+      request.tool_choice = {ToolChoice::Kind::kNamed, "get_weather"};
+      request.parallel_tool_calls = false;
+      const Answer named = engine_of(name).generate(request, {});
+      ASSERT_EQ(named.reason, FinishReason::kStop) << named.content;
+      ASSERT_EQ(named.tool_calls.size(), 1u) << named.content;
+      EXPECT_EQ(named.tool_calls[0].name, "get_weather");
+      EXPECT_NE(named.tool_calls[0].arguments.find("\"city\""), std::string::npos);
+      EXPECT_TRUE(named.tool_calls[0].id.starts_with("call_"));
+      EXPECT_EQ(named.content, "");
+      request.tool_choice = {ToolChoice::Kind::kRequired, ""};
+      const Answer required = engine_of(name).generate(request, {});
+      ASSERT_EQ(required.tool_calls.size(), 1u) << required.content;
+    }
   }
+}
+
+// Row 26: the thinking is free, the answer is not; a forced end of the thinking is no part of the grammar.
+TEST(AnswerRules, Row26ASchemaBindsTheAnswerOnly) {
+  for (const std::string name : {"tiny-exaone4", "tiny-exaone4_5"}) {
+    for (const std::int64_t budget : {0, 7, 100000}) {
+      GenerateRequest request = question("Hello", 300);
+      request.think = Think::kOn;
+      request.reasoning_budget = budget;
+      request.reasoning_budget_message = "Enough.";
+      request.constraint = {
+          Constraint::Kind::kJsonSchema,
+          R"({"type": "object", "properties": {"yes": {"type": "boolean"}}, "required": ["yes"],
+              "additionalProperties": false})",
+          {}};
+      for (std::uint64_t seed = 0; seed < 5; ++seed) {
+        request.sampling.seed = seed;
+        const Answer answer = engine_of(name).generate(request, {});
+        // Without a budget the token limit may come first.
+        if (budget > 100 && answer.reason == FinishReason::kLength) continue;
+        EXPECT_EQ(answer.reason, FinishReason::kStop);
+        EXPECT_EQ(answer.content.find_first_not_of(" \n\t{}\":yestruefalse"), std::string::npos)
+            << answer.content;
+        EXPECT_TRUE(answer.content.starts_with('{') && answer.content.ends_with('}')) << answer.content;
+      }
+    }
+  }
+}
+
+TEST(AnswerRules, GrammarsAndChoicesBindTheAnswer) {
+  Engine& engine = engine_of("tiny-exaone4");
+  GenerateRequest request = question("Hello", 100);
+  request.constraint = {Constraint::Kind::kChoice, {}, {"서울", "부산"}};
+  const Answer choice = engine.generate(request, {});
+  EXPECT_TRUE(choice.content == "서울" || choice.content == "부산") << choice.content;
+  request.constraint = {Constraint::Kind::kRegex, "[0-9]{4}", {}};
+  EXPECT_EQ(engine.generate(request, {}).content.size(), 4u);
+  request.constraint = {Constraint::Kind::kGbnf, "root ::= \"가\" [a-c] \"!\"", {}};
+  EXPECT_TRUE(engine.generate(request, {}).content.starts_with("가"));
+  request.tools = kTools;
+  EXPECT_EQ(failure(engine, request).kind(), ErrorKind::kUsage);
+  request.tools.clear();
+  request.constraint = {Constraint::Kind::kJsonSchema, "{", {}};
+  EXPECT_EQ(failure(engine, request).kind(), ErrorKind::kBadInput);
 }
 
 TEST(AnswerRules, ToolsThatAreNoneAreRefused) {

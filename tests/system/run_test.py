@@ -122,6 +122,23 @@ class Run(BlackBox):
         self.assertTrue(whole.startswith(report["content"]))
         self.assertNotIn(stop, report["content"])
 
+    def test_a_schema_binds_the_answer(self):
+        schema = self.scratch / "schema.json"
+        schema.write_text(json.dumps({"type": "object", "properties": {"도시": {"enum": ["서울", "부산"]}}, "required": ["도시"],
+                                      "additionalProperties": False}), encoding="utf-8")
+        flags = ["run", "-p", "Hello", "-n", "200", "--temp", "1", "--reasoning-budget", "4", "--json"]
+        for model in (DENSE, NESTED):
+            for think in ("on", "off"):
+                report = json.loads(self.succeed(*flags, "-m", model, "--think", think, "--schema", schema))
+                self.assertEqual(report["finish_reason"], "stop")
+                self.assertIn(json.loads(report["content"])["도시"], ("서울", "부산"))
+        grammar = self.scratch / "grammar.gbnf"
+        grammar.write_text('root ::= "yes" | "no"\n')
+        report = json.loads(self.succeed(*flags, "-m", DENSE, "--grammar", grammar))
+        self.assertIn(report["content"], ("yes", "no"))
+        schema.write_text('{"type": "object", "nonsense": 1, "if": {}}')
+        self.assertNotEqual(exaone(*flags, "-m", DENSE, "--schema", schema).returncode, 0)
+
     def test_system_message_changes_the_prompt(self):
         def prompt_tokens(*flags):
             out = self.succeed("run", "-m", DENSE, "-p", "Hello", "-n", "1", "--json", *flags)

@@ -1,0 +1,33 @@
+// The grammar that a request's content follows, bound to the model's vocabulary.
+//
+// Ownership and threads: owned by the engine, one request at a time; what bind() returns is shared.
+// Source: chat/grammar.h; the last grammars are kept, because conversations and agents repeat theirs.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "chat/grammar_state.h"
+#include "exaone/engine.h"
+#include "text/tokenizer.h"
+
+namespace exa {
+
+class Constraints {
+ public:
+  explicit Constraints(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
+
+  // tools: what the request offers and may call, null for none. Null where nothing binds the answer.
+  // Errors: as Grammar's; kUsage for a grammar, regular expression or choice together with tools.
+  std::shared_ptr<BoundGrammar> bind(const GenerateRequest& request, const nlohmann::ordered_json& tools);
+
+ private:
+  const Tokenizer* tokenizer_;
+  std::shared_ptr<const TokenMasks> vocabulary_;  // made when it is first wanted
+  std::deque<std::pair<std::string, std::shared_ptr<BoundGrammar>>> recent_;
+};
+
+}  // namespace exa
