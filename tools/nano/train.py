@@ -1,8 +1,8 @@
 """Trains EXAONE-nano, one stage at a time: text first, then pictures with text.
 
     python tools/nano/tokenizer.py RUN/tokenizer.json
-    python tools/nano/train.py text RUN --steps 4200
-    python tools/nano/train.py pictures RUN --steps 2600
+    python tools/nano/train.py text RUN --steps 5000
+    python tools/nano/train.py pictures RUN --steps 2800
 
 RUN/STAGE.pt is written every few minutes and at the end; the same command goes on from there. The pictures stage begins
 with the weights of the text stage. RUN/STAGE.csv and RUN/STAGE.svg show the losses.
@@ -156,7 +156,7 @@ def main():
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--micro", type=int, default=4096, help="tokens of a micro-batch")
-    parser.add_argument("--accumulate", type=int, default=2, help="micro-batches a step")
+    parser.add_argument("--accumulate", type=int, default=1, help="micro-batches a step")
     parser.add_argument("--lr", type=float, default=4e-3, help="of the matrices (Muon)")
     parser.add_argument("--head-lr", type=float, default=4e-3, help="of embeddings and norms (AdamW)")
     parser.add_argument("--warmup", type=int, default=60)
