@@ -87,7 +87,9 @@ def write_gguf(exaone, folder):
     subprocess.run([exaone, "convert", folder, "-o", whole, "--one-file", "--type", "bf16"], check=True)
     for kind in ("Q8_0", "Q4_K_M"):
         target = folder.with_name(f"{folder.name}.{kind}.gguf")
-        subprocess.run([exaone, "quantize", whole, target, kind], check=True)
+        # The embedding is the head too; at Q8_0 it would push the file over the limit.
+        more = ["--token-embedding-type", "Q6_K", "--output-tensor-type", "Q6_K"] if kind == "Q8_0" else []
+        subprocess.run([exaone, "quantize", whole, target, kind, *more], check=True)
         size = target.stat().st_size
         print(f"{target}: {size / 1e6:.2f} MB")
         if size > LARGEST_BYTES:
