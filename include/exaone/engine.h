@@ -25,11 +25,20 @@ namespace exa {
 // Thinking before answering: as the model card says (EXAONE 4.0 off, 4.5 on), or set by the caller.
 enum class Think { kAuto, kOn, kOff };
 
+// Where pictures are decoded: in a process without rights as far as the system can (auto), in one or not at
+// all (on), or in this one (off).
+enum class Jail { kAuto, kOn, kOff };
+
 struct EngineOptions {
   std::filesystem::path model;      // a .gguf file or a Hugging Face folder
   int n_threads = 0;                // 0: one per physical core this process may use
   std::int64_t context_tokens = 0;  // 0: what fits into free memory, at most the model's own limit
   std::function<void(double fraction)> on_load;  // 0 … 1, on the calling thread
+
+  std::filesystem::path mmproj;       // a .gguf file with the vision tower; empty: the model's own, if any
+  std::int64_t image_min_tokens = 0;  // of a picture, 1 … 16384; 0: as the model says
+  std::int64_t image_max_tokens = 0;
+  Jail image_jail = Jail::kAuto;
 
   // Packed weights of 64 MiB and more are kept in a file of $XDG_CACHE_HOME/exaone (~/.cache/exaone) once the first
   // token is out: the next start takes a fraction of the time, the disk holds the weights twice. All such files take
@@ -46,10 +55,11 @@ struct ToolCall {
   std::string arguments;  // JSON text: an object mostly, the model may write any value
 };
 
-// A piece of a message: text, or a picture.
+// A piece of a message: text, a picture, or a video.
 struct ContentPart {
   std::string text;                          // UTF-8; unused where there is a picture
-  std::shared_ptr<const std::string> image;  // an encoded file's bytes (PNG, JPEG, WebP); null: text
+  std::shared_ptr<const std::string> image;  // an encoded file's bytes (PNG, JPEG, WebP); null: none
+  std::vector<std::shared_ptr<const std::string>> frames = {};  // a video: its frames in time
 };
 
 struct Message {
@@ -126,6 +136,8 @@ struct Usage {
   std::int64_t cached_tokens = 0;  // of the prompt, found in the cache of the turn before
   std::int64_t completion_tokens = 0;
   std::int64_t reasoning_tokens = 0;  // of the completion
+  std::int64_t image_tokens = 0;      // of the prompt
+  std::int64_t encoded_images = 0;    // pictures that had to be encoded; the others were in a cache
   double prefill_seconds = 0;
   double decode_seconds = 0;
 };
@@ -182,6 +194,7 @@ struct ModelInfo {
   std::string isa;  // "avx512", …
   bool thinks_by_default;
   bool can_chat;  // it has a chat template
+  bool sees;      // it takes pictures
 };
 
 class Engine {

@@ -41,6 +41,27 @@ Think to_think(const std::string& word) {
   return word == "on" ? Think::kOn : word == "off" ? Think::kOff : Think::kAuto;
 }
 
+void add_vision_flags(CLI::App& command, ModelFlags& flags) {
+  constexpr std::int64_t kMostTokens = 16384;
+  command
+      .add_option("--mmproj", flags.mmproj, "A .gguf file with the vision tower, where the model has none")
+      ->type_name("FILE");
+  command
+      .add_option("--image-min-tokens", flags.image_min_tokens,
+                  "Fewest tokens of a picture (default: the model's)")
+      ->check(CLI::Range(std::int64_t{1}, kMostTokens));
+  command
+      .add_option("--image-max-tokens", flags.image_max_tokens,
+                  "Most tokens of a picture (default: the model's)")
+      ->check(CLI::Range(std::int64_t{1}, kMostTokens));
+  command
+      .add_option("--image-jail", flags.image_jail,
+                  "Decode pictures in a process without rights: auto (as far as the system can), on or off")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Jail>{{"auto", Jail::kAuto}, {"on", Jail::kOn}, {"off", Jail::kOff}}))
+      ->default_str("auto");
+}
+
 }  // namespace
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
@@ -52,6 +73,7 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_flag("--no-pack-cache", flags.no_pack_cache,
                    "Neither read nor write packed weights in ~/.cache/exaone (kept by default for fast starts; "
                    "they take the model's size on disk, all together at most a quarter of what is free)");
+  add_vision_flags(command, flags);
   command.add_flag("-v,--verbose", flags.verbose,
                    "Say what was loaded, the settings and the speed on stderr");
 }
@@ -118,6 +140,10 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
   options.n_threads = flags.n_threads;
   options.context_tokens = flags.context_tokens;
   options.pack_cache = !flags.no_pack_cache;
+  options.mmproj = flags.mmproj;
+  options.image_min_tokens = flags.image_min_tokens;
+  options.image_max_tokens = flags.image_max_tokens;
+  options.image_jail = flags.image_jail;
   options.cache_may_outlive_engine = true;
   options.on_load = [&](double fraction) {
     if (cancel.cancelled()) throw Error(ErrorKind::kInterrupted, "interrupted while loading");

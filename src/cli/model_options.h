@@ -18,6 +18,10 @@ struct ModelFlags {
   int n_threads = 0;
   std::int64_t context_tokens = 0;
   bool no_pack_cache = false;
+  std::string mmproj;
+  std::int64_t image_min_tokens = 0;
+  std::int64_t image_max_tokens = 0;
+  Jail image_jail = Jail::kAuto;
   bool verbose = false;
 };
 
@@ -35,7 +39,7 @@ struct AnswerFlags {
   std::string grammar;  // a file
 };
 
-// -m -t -c -v --no-pack-cache
+// -m -t -c -v --no-pack-cache --mmproj --image-min-tokens --image-max-tokens --image-jail
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --system --think --reasoning-budget --reasoning-budget-message --tools --schema --grammar --stop -n --temp --top-k --top-p
 // --min-p --repeat-penalty --presence-penalty --frequency-penalty

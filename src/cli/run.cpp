@@ -13,6 +13,7 @@
 #include "cli/interrupt.h"
 #include "cli/messages_file.h"
 #include "cli/model_options.h"
+#include "cli/picture_files.h"
 #include "cli/streams.h"
 #include "exaone/engine.h"
 
@@ -24,7 +25,8 @@ struct RunOptions {
   AnswerFlags answer;
   std::string prompt;
   bool has_prompt = false;
-  std::string messages;  // a file
+  std::string messages;             // a file
+  std::vector<std::string> images;  // files
   bool continue_final = false;
   bool raw = false;
   bool json = false;
@@ -60,6 +62,9 @@ GenerateRequest read_request(const RunOptions& options) {
     throw Error(ErrorKind::kUsage,
                 "a raw prompt has no messages, expected --raw without --system and --messages");
   }
+  if (!options.images.empty() && (options.raw || (!options.has_prompt && !options.messages.empty()))) {
+    throw Error(ErrorKind::kUsage, "pictures go with a prompt, expected --image with -p and without --raw");
+  }
   if (!options.messages.empty()) {
     for (Message& message : messages_from_json(read_utf8_file(options.messages), options.messages)) {
       request.messages.push_back(std::move(message));
@@ -69,7 +74,11 @@ GenerateRequest read_request(const RunOptions& options) {
   if (options.raw) {
     request.raw = prompt;
   } else if (!prompt.empty()) {
-    request.messages.push_back({"user", prompt});
+    Message message("user", prompt);
+    for (auto file = options.images.rbegin(); file != options.images.rend(); ++file) {
+      message.content.insert(message.content.begin(), ContentPart{{}, read_picture_file(*file), {}});
+    }
+    request.messages.push_back(std::move(message));
   }
   request.continue_final_message = options.continue_final;
   if (prompt.empty() && options.messages.empty()) {
@@ -187,6 +196,11 @@ void add_run(CLI::App& app) {
       ->add_option("--messages", options->messages,
                    "A JSON file with a whole conversation; a prompt becomes its last message")
       ->type_name("FILE");
+  command
+      ->add_option("--image", options->images,
+                   "A picture (JPEG, PNG, WebP, GIF) before the prompt; may be repeated")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   CLI::Option* const continues =
       command->add_flag("--continue", options->continue_final, "Go on with the last message, an assistant's");
   CLI::Option* const raw =

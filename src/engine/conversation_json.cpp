@@ -24,15 +24,27 @@ const std::string& checked(const std::string& text, const std::string& where) {
   return text;
 }
 
+bool is_picture(const ContentPart& part) {
+  return part.image || !part.frames.empty();
+}
+
+// Text alone is a string, else a list of parts; the template writes a placeholder for each picture.
 Json content_json(const Message& message, const std::string& where) {
-  for (const ContentPart& part : message.content) {
-    if (!part.image) continue;
-    if (message.role == "assistant" || message.role == "tool") {
-      refuse(where, "a picture in a message of the role " + message.role + ", expected text");
-    }
-    throw Error(ErrorKind::kUnsupported, "a picture, expected text: this program cannot see yet", where);
+  if (std::none_of(message.content.begin(), message.content.end(), is_picture)) {
+    return checked(text_of(message), where);
   }
-  return checked(text_of(message), where);
+  if (message.role != "user") {
+    refuse(where, "a picture in a message of the role " + message.role + ", expected the role user");
+  }
+  Json parts = Json::array();
+  for (const ContentPart& part : message.content) {
+    if (is_picture(part)) {
+      parts.push_back({{"type", part.image ? "image" : "video"}});
+    } else {
+      parts.push_back({{"type", "text"}, {"text", checked(part.text, where)}});
+    }
+  }
+  return parts;
 }
 
 Json calls_json(const Message& message, const std::string& where) {

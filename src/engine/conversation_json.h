@@ -11,7 +11,7 @@
 namespace exa {
 
 // Errors: kBadInput naming the message for an unknown role, text that is not UTF-8, a message that its role
-// cannot have (calls of a user, pictures of a tool); kUnsupported for pictures.
+// cannot have (calls of a user, pictures of anybody else).
 nlohmann::ordered_json messages_json(const GenerateRequest& request);
 
 // The declared tools as an array, null where the request has none or may not call any. Errors: kBadInput for

@@ -14,6 +14,7 @@
 #include "engine/conversation_json.h"
 #include "engine/sampling_options.h"
 #include "engine/sequence.h"
+#include "engine/sight.h"
 #include "engine/token_cache.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
@@ -102,6 +103,9 @@ class EngineImpl final : public Engine {
 
  private:
   Prompt build_prompt(const GenerateRequest& request, const nlohmann::ordered_json& tools) const;
+  std::vector<Picture> look_at(const GenerateRequest& request) const;
+  bool see(std::span<const Picture> pictures, std::span<const PlacedPicture> places, std::int64_t done,
+           const std::function<bool()>& cancelled, std::vector<PictureRows>& rows, Usage& usage);
 
   // In the order in which they are loaded; each borrows from those above.
   Checkpoint checkpoint_;
@@ -109,6 +113,7 @@ class EngineImpl final : public Engine {
   StatedSampling stated_;
   Tokenizer tokenizer_;
   PromptBuilder prompts_;
+  std::unique_ptr<Sight> sight_;  // null: the model cannot see
   Constraints constraints_;
   ThreadPool pool_;
   std::unique_ptr<Backend> backend_;
@@ -173,6 +178,17 @@ PromptBuilder make_prompts(const Checkpoint& checkpoint, const Tokenizer& tokeni
   return {tokenizer, Template::parse(checkpoint.chat_template().value_or(""))};
 }
 
+std::unique_ptr<Sight> open_sight(const EngineOptions& options, const Checkpoint& checkpoint,
+                                  const ModelConfig& config) {
+  Sight::Options sight;
+  sight.min_tokens = options.image_min_tokens;
+  sight.max_tokens = options.image_max_tokens;
+  sight.jail = options.image_jail == Jail::kOn    ? ImageJailMode::kOn
+               : options.image_jail == Jail::kOff ? ImageJailMode::kOff
+                                                  : ImageJailMode::kAuto;
+  return Sight::open(options.model, checkpoint, options.mmproj, config.hidden, sight);
+}
+
 Weights load_checked(const Checkpoint& checkpoint, Backend& backend, const PackCache* cache,
                      const EngineOptions& options) {
   require_room_for_weights(checkpoint);
@@ -191,6 +207,7 @@ EngineImpl::EngineImpl(const EngineOptions& options)
       stated_(read_stated_sampling(checkpoint_)),
       tokenizer_(load_tokenizer(checkpoint_, config_)),
       prompts_(make_prompts(checkpoint_, tokenizer_)),
+      sight_(open_sight(options, checkpoint_, config_)),
       constraints_(tokenizer_),
       pool_(choose_threads(options.n_threads)),
       backend_(make_cpu_backend(pool_)),
@@ -214,6 +231,7 @@ EngineImpl::EngineImpl(const EngineOptions& options)
   info_.n_threads = pool_.n_threads();
   info_.isa = name(choose_isa());
   info_.can_chat = checkpoint_.chat_template().has_value();
+  info_.sees = sight_ != nullptr;
   if (info_.can_chat) {
     const nlohmann::ordered_json probe = {{{"role", "user"}, {"content", "?"}}};
     info_.thinks_by_default = prompts_.chat(probe, nullptr, Thinking::kAuto).opens_reasoning;
@@ -236,11 +254,55 @@ Prompt EngineImpl::build_prompt(const GenerateRequest& request, const nlohmann::
                        template_arguments_json(request), request.continue_final_message);
 }
 
+// What headers tell of the request's pictures, in order of appearance.
+std::vector<Picture> EngineImpl::look_at(const GenerateRequest& request) const {
+  std::vector<Picture> pictures;
+  if (request.raw) return pictures;
+  for (std::size_t m = 0; m < request.messages.size(); ++m) {
+    const std::vector<ContentPart>& content = request.messages[m].content;
+    for (std::size_t p = 0; p < content.size(); ++p) {
+      if (!content[p].image && content[p].frames.empty()) continue;
+      const std::string message = "messages[" + std::to_string(m) + "].content";
+      if (!sight_) {
+        throw Error(ErrorKind::kUnsupported, "a picture, expected text: this model cannot see", message);
+      }
+      const std::string where = message + "[" + std::to_string(p) + "]";
+      pictures.push_back(content[p].image ? sight_->look(content[p].image, where)
+                                          : sight_->look_at_video(content[p].frames, where));
+    }
+  }
+  return pictures;
+}
+
+// Fills rows of the pictures that reach beyond the first `done` tokens, whose keys and values are at hand.
+// False where it was cancelled.
+bool EngineImpl::see(std::span<const Picture> pictures, std::span<const PlacedPicture> places,
+                     std::int64_t done, const std::function<bool()>& cancelled,
+                     std::vector<PictureRows>& rows, Usage& usage) {
+  if (!sight_) return true;
+  const auto needed = static_cast<std::size_t>(std::count_if(
+      places.begin(), places.end(), [done](const PlacedPicture& place) { return place.end() > done; }));
+  if (needed == 0) return true;
+  const std::int64_t n_before = sight_->n_encoded();
+  const auto seen = sight_->rows(pictures.last(needed), *backend_, cancelled);
+  if (!seen) return false;
+  std::copy(seen->begin(), seen->end(), rows.end() - static_cast<std::ptrdiff_t>(needed));
+  usage.encoded_images = sight_->n_encoded() - n_before;
+  return true;
+}
+
 Answer EngineImpl::generate(const GenerateRequest& request, const std::function<void(const Event&)>& on_event,
                             const CancelToken* cancel) {
   check_request(request, static_cast<std::int64_t>(tokenizer_.vocab_size()));
   const nlohmann::ordered_json tools = request.raw ? nlohmann::ordered_json() : tools_json(request);
-  const Prompt prompt = build_prompt(request, tools);
+  const std::vector<Picture> pictures = look_at(request);
+  Prompt prompt = build_prompt(request, tools);
+  std::vector<PlacedPicture> places;
+  if (sight_) {
+    places = expand_placeholders(prompt.ids, tokenizer_.find("<|image_pad|>"),
+                                 tokenizer_.find("<|video_pad|>"), pictures);
+  }
+  const std::vector<TokenKey> keys = token_keys(prompt.ids, places, pictures);
   const auto n_prompt = static_cast<std::int64_t>(prompt.ids.size());
   if (n_prompt == 0) throw Error(ErrorKind::kBadInput, "the prompt is empty");
   if (n_prompt >= info_.context_tokens) {
@@ -300,10 +362,13 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
   const auto cancelled = [cancel] { return cancel && cancel->cancelled(); };
 
   const Stopwatch prefill;
-  done = cache_.keep_shared(prompt.ids);
+  done = cache_.keep_shared(prompt.ids, keys);
   answer.usage.cached_tokens = done;
+  std::vector<PictureRows> rows(pictures.size());
+  for (const PlacedPicture& place : places) answer.usage.image_tokens += place.n_tokens;
+  if (!see(pictures, places, done, cancelled, rows, answer.usage)) reason = FinishReason::kCancelled;
   std::span<const float> logits;
-  while (done < n_prompt) {
+  while (!reason && done < n_prompt) {
     if (cancelled()) {
       reason = FinishReason::kCancelled;
       break;
@@ -311,7 +376,10 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
     const std::int64_t n = std::min(kPrefillChunk, n_prompt - done);
     const auto chunk =
         std::span(prompt.ids).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n));
-    logits = cache_.append(decoder_, chunk, Role::kPrompt, done + n == n_prompt);
+    logits =
+        cache_.append(decoder_, chunk, Role::kPrompt, done + n == n_prompt,
+                      std::span(keys).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n)),
+                      given_rows(places, rows, config_.hidden, done, n));
     done += n;
     emit(Event::Kind::kPrefill);
   }

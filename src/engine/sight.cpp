@@ -219,7 +219,6 @@ std::vector<PlacedPicture> expand_placeholders(std::vector<TokenId>& ids, std::o
 
 std::vector<TokenKey> token_keys(std::span<const TokenId> ids, std::span<const PlacedPicture> places,
                                  std::span<const Picture> pictures) {
-  constexpr TokenKey kPicture = TokenKey{1} << 63;
   std::vector<TokenKey> keys;
   keys.reserve(ids.size());
   for (const TokenId id : ids) keys.push_back(static_cast<std::uint32_t>(id));
@@ -228,7 +227,7 @@ std::vector<TokenKey> token_keys(std::span<const TokenId> ids, std::span<const P
     std::memcpy(&key, pictures[i].hash.data(), sizeof key);
     // Tokens of one picture differ, so that no shift of it looks the same.
     for (std::int64_t k = 0; k < places[i].n_tokens; ++k) {
-      keys[static_cast<std::size_t>(places[i].first + k)] = (key + static_cast<TokenKey>(k)) | kPicture;
+      keys[static_cast<std::size_t>(places[i].first + k)] = (key + static_cast<TokenKey>(k)) | kPictureKey;
     }
   }
   return keys;

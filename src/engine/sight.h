@@ -19,12 +19,11 @@
 #include <string>
 #include <vector>
 
-#include "exaone/engine.h"
+#include "engine/token_cache.h"
 #include "formats/checkpoint.h"
 #include "formats/image.h"
 #include "formats/image_jail.h"
 #include "kernels/backend.h"
-#include "model/decoder.h"
 #include "model/vision.h"
 #include "text/tokenizer.h"
 
@@ -114,8 +113,7 @@ std::vector<PlacedPicture> expand_placeholders(std::vector<TokenId>& ids, std::o
                                                std::optional<TokenId> video,
                                                std::span<const Picture> pictures);
 
-// What two prompts compare to find what they share: tokens by id, a picture's tokens by its content.
-using TokenKey = std::uint64_t;
+// One key a token of the prompt.
 std::vector<TokenKey> token_keys(std::span<const TokenId> ids, std::span<const PlacedPicture> places,
                                  std::span<const Picture> pictures);
 

@@ -3,27 +3,36 @@
 #include <algorithm>
 
 namespace exa {
+namespace {
 
-std::int64_t TokenCache::keep_shared(std::span<const TokenId> prompt) {
-  const std::size_t most = std::min(ids_.size(), prompt.empty() ? 0 : prompt.size() - 1);
+TokenKey key_of(std::size_t i, std::span<const TokenId> ids, std::span<const TokenKey> keys) {
+  return keys.empty() ? static_cast<std::uint32_t>(ids[i]) : keys[i];
+}
+
+}  // namespace
+
+std::int64_t TokenCache::keep_shared(std::span<const TokenId> prompt, std::span<const TokenKey> keys) {
+  const std::size_t most = std::min(keys_.size(), prompt.empty() ? 0 : prompt.size() - 1);
   std::size_t shared = 0;
-  while (shared < most && ids_[shared] == prompt[shared]) ++shared;
+  while (shared < most && keys_[shared] == key_of(shared, prompt, keys)) ++shared;
   const std::int64_t kept = kv_.truncate(static_cast<std::int64_t>(shared));
-  ids_.resize(static_cast<std::size_t>(kept));
+  keys_.resize(static_cast<std::size_t>(kept));
   return kept;
 }
 
 std::span<const float> TokenCache::append(Decoder& decoder, std::span<const TokenId> ids, Role role,
-                                          bool wants_logits) {
+                                          bool wants_logits, std::span<const TokenKey> keys,
+                                          std::span<const GivenRow> given) {
   const std::int32_t last_row = static_cast<std::int32_t>(ids.size()) - 1;
   const StepSlice slice{.cache = &kv_,
                         .ids = ids,
                         .logits_rows = {&last_row, wants_logits ? std::size_t{1} : std::size_t{0}},
+                        .given_rows = given,
                         .role = role};
   try {
-    ids_.reserve(ids_.size() + ids.size());
+    keys_.reserve(keys_.size() + ids.size());
     const std::span<const float> logits = decoder.step({&slice, 1});
-    ids_.insert(ids_.end(), ids.begin(), ids.end());
+    for (std::size_t i = 0; i < ids.size(); ++i) keys_.push_back(key_of(i, ids, keys));
     return logits;
   } catch (...) {
     // A step that stopped half way may have overwritten rows of the rings.
@@ -34,7 +43,7 @@ std::span<const float> TokenCache::append(Decoder& decoder, std::span<const Toke
 
 void TokenCache::clear() {
   kv_.truncate(0);
-  ids_.clear();
+  keys_.clear();
 }
 
 }  // namespace exa

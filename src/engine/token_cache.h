@@ -1,7 +1,8 @@
 // The tokens whose keys and values are at hand: what the last request left, and what the running one adds.
 //
 // Ownership and threads: owns its KvCache; one request at a time.
-// Source: exaone-models specification 5.6 (prefixes are compared by id, never by text).
+// Source: exaone-models specification 5.6 (prefixes are compared by id, never by text; pictures by their
+// content).
 #pragma once
 
 #include <cstdint>
@@ -14,27 +15,34 @@
 
 namespace exa {
 
+// What two prompts compare to find what they share: a token's id, or for a token of a picture a hash of the
+// picture's content with the top bit set.
+using TokenKey = std::uint64_t;
+inline constexpr TokenKey kPictureKey = TokenKey{1} << 63;
+
 class TokenCache {
  public:
   explicit TokenCache(KvCache kv) : kv_(std::move(kv)) {}
 
   // Forgets all but the longest front part shared with the prompt, at least the prompt's last token (its
   // logits are wanted). Returns the number of tokens kept; the cache may keep fewer than are shared (rings).
-  std::int64_t keep_shared(std::span<const TokenId> prompt);
+  // keys: one a token; empty: the ids.
+  std::int64_t keep_shared(std::span<const TokenId> prompt, std::span<const TokenKey> keys = {});
 
   // Runs the tokens through the decoder behind those that are here. Returns the last one's logits [vocab],
-  // valid until the next call, or nothing where they are not wanted. Errors: the decoder's; the cache is
-  // empty afterwards.
-  std::span<const float> append(Decoder& decoder, std::span<const TokenId> ids, Role role, bool wants_logits);
+  // valid until the next call, or nothing where they are not wanted. keys: as above, of these tokens; given:
+  // rows of pictures among them. Errors: the decoder's; the cache is empty afterwards.
+  std::span<const float> append(Decoder& decoder, std::span<const TokenId> ids, Role role, bool wants_logits,
+                                std::span<const TokenKey> keys = {}, std::span<const GivenRow> given = {});
 
   // Forgets everything.
   void clear();
 
-  std::int64_t length() const { return static_cast<std::int64_t>(ids_.size()); }
+  std::int64_t length() const { return static_cast<std::int64_t>(keys_.size()); }
 
  private:
   KvCache kv_;
-  std::vector<TokenId> ids_;  // kv_.length() of them
+  std::vector<TokenKey> keys_;  // kv_.length() of them
 };
 
 }  // namespace exa

@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 const fs::path kData = fs::path(EXAONE_SOURCE_DIR) / "tests/data";
 const fs::path kTower = kData / "models/tiny-vision";
-constexpr std::int64_t kHidden = 48;
+constexpr std::int64_t kHidden = 128;  // tiny-exaone4_5's
 
 std::shared_ptr<const std::string> file_of(const std::string& name) {
   std::ifstream stream(kData / "images" / name, std::ios::binary);

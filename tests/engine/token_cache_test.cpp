@@ -117,6 +117,31 @@ TEST(TokenCache, LeavesTheLastTokenOfThePromptToCompute) {
   EXPECT_EQ(cache.keep_shared({}), 0);
 }
 
+// Two prompts of the same ids whose pictures differ share what stands before the picture, and its rows count.
+TEST(TokenCache, PicturesAreComparedByContent) {
+  OpenedModel model(tiny_model("tiny-exaone4"), 1, Precision::kProduction);
+  const auto hidden = static_cast<std::size_t>(model.weights.config.hidden);
+  const std::vector<TokenId> ids = {3, 4, 9, 9, 5, 6};
+  const auto keys = [](TokenKey picture) {
+    return std::vector<TokenKey>{3, 4, picture | kPictureKey, (picture + 1) | kPictureKey, 5, 6};
+  };
+  const std::vector<float> light(hidden, 0.25f);
+  const std::vector<float> dark(hidden, -0.5f);
+  const auto show = [&](TokenCache& cache, const std::vector<float>& values,
+                        const std::vector<TokenKey>& its_keys) {
+    const GivenRow given[] = {{2, values.data()}, {3, values.data()}};
+    const auto row = cache.append(model.decoder, ids, Role::kPrompt, true, its_keys, given);
+    return std::vector<float>(row.begin(), row.end());
+  };
+  TokenCache cache = new_cache(model);
+  const std::vector<float> of_light = show(cache, light, keys(100));
+  EXPECT_EQ(cache.keep_shared(ids, keys(100)), 5);
+  EXPECT_EQ(cache.keep_shared(ids, keys(200)), 2);
+  TokenCache other = new_cache(model);
+  EXPECT_NE(of_light, show(other, dark, keys(200)));
+  EXPECT_EQ(other.keep_shared(ids), 2);
+}
+
 TEST(TokenCache, ALongWayBackInARingStartsAnewWithTheSameBits) {
   OpenedModel model(tiny_model("tiny-exaone4-hybrid"), 2, Precision::kProduction, 32);
   const auto vocab = static_cast<std::size_t>(model.weights.config.vocab);

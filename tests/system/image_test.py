@@ -56,7 +56,7 @@ class Good(Pictures):
         arrays = self.embed(IMAGES / "gif-large.gif", IMAGES / "png-rgba.png")
         self.assertEqual(arrays["grid_thw"], ("I32", [2, 3], [1, 8, 10, 1, 4, 6]))
         self.assertEqual(arrays["pixel_values"][1], [80 + 24, 1176])
-        self.assertEqual(arrays["embeds"][1], [20 + 6, 48])
+        self.assertEqual(arrays["embeds"][1], [20 + 6, 128])
         self.assertTrue(all(map(math.isfinite, arrays["embeds"][2])))
 
     def test_exact_agrees_with_the_reference(self):

@@ -21,7 +21,7 @@ TESTS = Path(__file__).resolve().parents[2] / "tests/data"
 OUT = TESTS / "models/tiny-vision"
 PICTURES = {"large": "gif-large.gif", "small": "webp-lossless.webp", "turned": "png-exif6.png"}
 VISION = {"depth": 3, "hidden_size": 64, "intermediate_size": 96, "num_heads": 4, "num_key_value_heads": 2,
-          "out_hidden_size": 48, "in_channels": 3, "patch_size": 14, "temporal_patch_size": 2, "spatial_merge_size": 2,
+          "out_hidden_size": 128, "in_channels": 3, "patch_size": 14, "temporal_patch_size": 2, "spatial_merge_size": 2,
           "window_size": 112, "fullatt_block_indexes": [1], "hidden_act": "silu"}
 PROCESSOR = {"size": {"shortest_edge": 3136, "longest_edge": 3211264}, "image_mean": [0.48145466, 0.4578275, 0.40821073],
              "image_std": [0.26862954, 0.26130258, 0.27577711], "patch_size": 14, "temporal_patch_size": 2, "merge_size": 2}

@@ -1,0 +1,16 @@
+// Pictures that the user names: files as they are, read whole.
+//
+// Ownership and threads: pure functions.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace exa {
+
+// The file's bytes, for ContentPart::image. Errors: kIo; kBadInput where it is larger than any picture may
+// be.
+std::shared_ptr<const std::string> read_picture_file(const std::filesystem::path& path);
+
+}  // namespace exa
