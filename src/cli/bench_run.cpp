@@ -50,7 +50,8 @@ class Runner {
       ids_.resize(static_cast<std::size_t>(n));
       for (std::int32_t& id : ids_) id = draw();
       const auto last = static_cast<std::int32_t>(n - 1);
-      const StepSlice slice{&cache, ids_, {&last, wants_logits && n_tokens == 0 ? 1U : 0U}};
+      const StepSlice slice{
+          &cache, ids_, {&last, wants_logits && n_tokens == 0 ? 1U : 0U}, {}, Role::kPrompt};
       decoder_.step({&slice, 1});
     }
   }

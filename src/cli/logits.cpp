@@ -75,9 +75,12 @@ void run_logits(const LogitsOptions& options) {
   }
   const auto vocab = static_cast<std::size_t>(config.vocab);
   std::vector<float> logits(positions.size() * vocab);
-  score(decoder, cache, ids, positions, chunk, [&](std::size_t index, std::span<const float> row) {
-    std::copy(row.begin(), row.end(), logits.begin() + static_cast<std::ptrdiff_t>(index * vocab));
-  });
+  score(
+      decoder, cache, ids, positions, chunk,
+      [&](std::size_t index, std::span<const float> row) {
+        std::copy(row.begin(), row.end(), logits.begin() + static_cast<std::ptrdiff_t>(index * vocab));
+      },
+      options.role == "prompt" ? Role::kPrompt : Role::kGenerated);
 
   std::vector<NamedArray> arrays;
   arrays.push_back(f32_array("logits", {positions.size(), vocab}, logits));

@@ -206,7 +206,7 @@ class Verifier {
     Difference pooled;
     for (const Case& c : reference.cases) {
       Outcome outcome{.case_name = c.name, .precision = precision_name(), .role = role};
-      outcome.logits = compare(decoder, c, chunk);
+      outcome.logits = compare(decoder, c, role, chunk);
       if (exact_ && c.name == "short" && !reference.hidden.empty() && role == "prompt") {
         outcome.hidden_max_relative = compare_hidden(decoder, c, reference.hidden);
         outcome.passed = *outcome.hidden_max_relative <= kExactHiddenTolerance;
@@ -226,19 +226,24 @@ class Verifier {
   }
 
  private:
+  static Role role_of(const std::string& role) {
+    return role == "generated" ? Role::kGenerated : Role::kPrompt;
+  }
+
   std::string precision_name() const { return exact_ ? "exact" : "production"; }
 
   KvCache new_cache(std::int64_t chunk) const {
     return KvCache(weights_.config, exact_ ? KvType::kF32 : KvType::kBF16, chunk);
   }
 
-  Difference compare(Decoder& decoder, const Case& c, std::int64_t chunk) {
+  Difference compare(Decoder& decoder, const Case& c, const std::string& role, std::int64_t chunk) {
     KvCache cache = new_cache(chunk);
     Difference total;
     const auto vocab = static_cast<std::size_t>(config().vocab);
-    score(decoder, cache, c.ids, c.positions, chunk, [&](std::size_t index, std::span<const float> row) {
+    const auto add = [&](std::size_t index, std::span<const float> row) {
       total.add(compare_row(std::span(c.logits).subspan(index * vocab, vocab), row));
-    });
+    };
+    score(decoder, cache, c.ids, c.positions, chunk, add, role_of(role));
     return total;
   }
 
@@ -281,11 +286,12 @@ class Verifier {
     const std::int64_t compared = first_close - reference.greedy_margin.begin();
     std::int64_t equal = 0;
     KvCache cache = new_cache(chunk);
-    score(decoder, cache, ids, positions, chunk, [&](std::size_t index, std::span<const float> row) {
+    const auto count = [&](std::size_t index, std::span<const float> row) {
       const auto i = static_cast<std::int64_t>(index);
       if (i == equal && i < compared && static_cast<std::int32_t>(argmax(row)) == reference.greedy_ids[index])
         ++equal;
-    });
+    };
+    score(decoder, cache, ids, positions, chunk, count, role_of(role));
     Outcome outcome{.case_name = "greedy", .precision = precision_name(), .role = role};
     outcome.greedy_equal = equal;
     outcome.greedy_compared = compared;

@@ -48,7 +48,7 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
   attention_slices_.clear();
   attention_slices_.resize(slices.size());
   std::int64_t n_prompt = 0;
-  // Prompt rows stand before the others.
+  // Prompt rows stand before the others. In exact mode both roles take the path of fp32.
   for (const Role role : {Role::kPrompt, Role::kGenerated}) {
     for (std::size_t s = 0; s < slices.size(); ++s) {
       const StepSlice& slice = slices[s];
@@ -62,7 +62,9 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
       for (std::int64_t i = 0; i < n_tokens; ++i) positions_.push_back(slice.cache->length() + i);
       ids_.insert(ids_.end(), slice.ids.begin(), slice.ids.end());
     }
-    if (role == Role::kPrompt) n_prompt = static_cast<std::int64_t>(ids_.size());
+    if (role == Role::kPrompt && weights_.precision == Precision::kProduction) {
+      n_prompt = static_cast<std::int64_t>(ids_.size());
+    }
   }
   const auto n = static_cast<std::int64_t>(ids_.size());
   if (n > max_rows_) {

@@ -9,7 +9,8 @@
 namespace exa {
 
 void score(Decoder& decoder, KvCache& cache, std::span<const std::int32_t> ids,
-           std::span<const std::int32_t> positions, std::int64_t chunk, const OnLogits& on_logits) {
+           std::span<const std::int32_t> positions, std::int64_t chunk, const OnLogits& on_logits,
+           Role role) {
   const std::int64_t vocab = decoder.config().vocab;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || ids[i] >= vocab) {
@@ -37,7 +38,7 @@ void score(Decoder& decoder, KvCache& cache, std::span<const std::int32_t> ids,
          ++i) {
       rows.push_back(positions[i] - static_cast<std::int32_t>(begin));
     }
-    const StepSlice slice{&cache, ids.subspan(begin, n), rows};
+    const StepSlice slice{.cache = &cache, .ids = ids.subspan(begin, n), .logits_rows = rows, .given_rows = {}, .role = role};
     const std::span<const float> logits = decoder.step({&slice, 1});
     for (std::size_t i = 0; i < rows.size(); ++i) {
       on_logits(done++, logits.subspan(i * static_cast<std::size_t>(vocab), static_cast<std::size_t>(vocab)));

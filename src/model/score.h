@@ -20,6 +20,7 @@ using OnLogits = std::function<void(std::size_t index, std::span<const float> lo
 // positions: indices into ids, ascending. Errors: kBadInput for an id outside the vocabulary or a position
 // outside ids.
 void score(Decoder& decoder, KvCache& cache, std::span<const std::int32_t> ids,
-           std::span<const std::int32_t> positions, std::int64_t chunk, const OnLogits& on_logits);
+           std::span<const std::int32_t> positions, std::int64_t chunk, const OnLogits& on_logits,
+           Role role = Role::kPrompt);
 
 }  // namespace exa

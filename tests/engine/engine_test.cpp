@@ -155,7 +155,10 @@ TEST(Engine, TheSameRequestTwiceIsTheSameAnswerFromTheCache) {
 }
 
 TEST(Engine, ASecondTurnComputesOnlyWhatIsNew) {
-  for (const std::string name : {"tiny-exaone4", "tiny-exaone4-hybrid"}) {
+  // Quantized weights: BF16 ones may meet prompt rows with other roundings than generated rows
+  // (docs/numerics.md).
+  for (const std::string name :
+       {"tiny-exaone4/tiny-exaone4.Q8_0.gguf", "tiny-exaone4_5/tiny-exaone4_5.Q4_0.gguf"}) {
     const auto engine = load(name);
     GenerateRequest request = question("안녕하세요?", 12, 1.0);
     const Answer first = engine->generate(request, {});

@@ -31,9 +31,10 @@ std::vector<TokenId> some_ids(std::size_t n, std::size_t vocab) {
 
 // A decision whose reference margin (highest logit minus the next) is below the arithmetic's error may fall
 // otherwise, and from there on the two texts have nothing in common: the comparison ends at the first such
-// step. Exact arithmetic is held to 2e-4 a logit (docs/numerics.md); a bf16 cache moves logits by some 1e-3.
+// step. Exact arithmetic is held to 2e-4 a logit (docs/numerics.md). Activations, keys and values rounded to bf16 move a
+// logit by 0.01 (rms over all, mean KL 4e-5), so that a margin of 0.05 is 3.5 times what two of them move it.
 constexpr float kExactMargin = 1e-3f;
-constexpr float kProductionMargin = 2e-2f;
+constexpr float kProductionMargin = 5e-2f;
 
 // Compares greedy tokens with the reference's and returns how many steps were compared.
 std::size_t compare_greedy(const std::filesystem::path& path, const std::filesystem::path& reference_path,

@@ -45,8 +45,10 @@ std::vector<float> logits_of(Loaded& model, const std::vector<std::int32_t>& ids
   std::vector<std::int32_t> positions(ids.size());
   for (std::size_t i = 0; i < ids.size(); ++i) positions[i] = static_cast<std::int32_t>(i);
   std::vector<float> all;
-  score(decoder, cache, ids, positions, chunk,
-        [&](std::size_t, std::span<const float> row) { all.insert(all.end(), row.begin(), row.end()); });
+  score(
+      decoder, cache, ids, positions, chunk,
+      [&](std::size_t, std::span<const float> row) { all.insert(all.end(), row.begin(), row.end()); },
+      Role::kGenerated);
   return all;
 }
 
@@ -148,13 +150,16 @@ TEST(Decoder, TruncatedCacheContinuesLikeAFreshOne) {
   const std::vector<std::int32_t> ids = some_ids(100, config.vocab, 3);
   Decoder decoder(model.weights, *model.backend, 16);
   KvCache cache(config, KvType::kBF16, 16);
-  score(decoder, cache, ids, {}, 16, [](std::size_t, std::span<const float>) {});
+  score(
+      decoder, cache, ids, {}, 16, [](std::size_t, std::span<const float>) {}, Role::kGenerated);
   ASSERT_EQ(cache.truncate(95), 95);
   const std::vector<std::int32_t> other = some_ids(20, config.vocab, 4);
   std::vector<float> continued;
   const std::vector<std::int32_t> last{19};
-  score(decoder, cache, other, last, 16,
-        [&](std::size_t, std::span<const float> row) { continued.assign(row.begin(), row.end()); });
+  score(
+      decoder, cache, other, last, 16,
+      [&](std::size_t, std::span<const float> row) { continued.assign(row.begin(), row.end()); },
+      Role::kGenerated);
 
   std::vector<std::int32_t> whole(ids.begin(), ids.begin() + 95);
   whole.insert(whole.end(), other.begin(), other.end());
