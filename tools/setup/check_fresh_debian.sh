@@ -16,7 +16,7 @@ mirror=$(apt-get indextargets --format '$(SITE) $(CODENAME) $(COMPONENT)' 'Creat
 
 root=$(mktemp -d "${1:-/var/tmp}/fresh-debian.XXXXXX")
 leave() {
-  for mounted in proc dev; do
+  for mounted in proc dev/pts dev/shm dev; do
     umount "$root/$mounted" 2>/dev/null || true
   done
   # Never delete through a mount that would not go away.
@@ -30,7 +30,9 @@ trap leave EXIT
 
 debootstrap --variant=minbase bookworm "$root" "$mirror" >"$root.log" || { tail "$root.log" >&2; exit 1; }
 mount -t proc proc "$root/proc"
-mount --bind /dev "$root/dev"
+for folder in dev dev/pts dev/shm; do
+  mount --bind "/$folder" "$root/$folder"
+done
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 git clone -q --no-hardlinks . "$root/root/exaone.cpp"
 
