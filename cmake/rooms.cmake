@@ -4,7 +4,7 @@
 # Sanitizers check every line at -O0 too and compile twice as fast there; only what computes needs more.
 function(exaone_compile_quickly target room)
   if(EXAONE_SANITIZE AND NOT room MATCHES "^(base|formats|kernels|model|text)$")
-    target_compile_options(${target} PRIVATE -O0)
+    target_compile_options(${target} PRIVATE -O0 -g0)
   endif()
 endfunction()
 
@@ -27,11 +27,12 @@ function(exaone_room name)
   endforeach()
 endfunction()
 
-# exaone_test(ROOM [DEPENDS room...]): every *_test.cpp under tests/ROOM as one GoogleTest binary.
+# exaone_test(ROOM [DEPENDS room...]): every *_test.cpp under tests/ROOM as one GoogleTest binary, where
+# EXAONE_TEST_ROOMS names the room or nothing.
 function(exaone_test room)
   cmake_parse_arguments(TEST "" "" "DEPENDS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/*.cpp)
-  if(NOT sources OR NOT TARGET exaone_${room})
+  if(NOT sources OR NOT TARGET exaone_${room} OR (EXAONE_TEST_ROOMS AND NOT room IN_LIST EXAONE_TEST_ROOMS))
     return()
   endif()
   add_executable(${room}_tests ${sources})
