@@ -29,10 +29,15 @@ enum class Think { kAuto, kOn, kOff };
 // all (on), or in this one (off).
 enum class Jail { kAuto, kOn, kOff };
 
+// What the keys and values of the context are kept as: 2 bytes a number, or 1 and a fp32 scale for each head's key or
+// value of a position.
+enum class CacheType { kBF16, kF16, kQ8_0 };
+
 struct EngineOptions {
   std::filesystem::path model;      // a .gguf file or a Hugging Face folder
   int n_threads = 0;                // 0: one per physical core this process may use
   std::int64_t context_tokens = 0;  // 0: what fits into free memory, at most the model's own limit
+  CacheType cache_type = CacheType::kBF16;
   std::function<void(double fraction)> on_load;  // 0 … 1, on the calling thread
 
   std::filesystem::path mmproj;       // a .gguf file with the vision tower; empty: the model's own, if any

@@ -70,9 +70,17 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->check(CLI::Range(1, 1024));
   command.add_option("-c,--ctx", flags.context_tokens, "Context in tokens (default: what fits into memory)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
-  command.add_flag("--no-pack-cache", flags.no_pack_cache,
-                   "Neither read nor write packed weights in ~/.cache/exaone (kept by default for fast starts; "
-                   "they take the model's size on disk, all together at most a quarter of what is free)");
+  command
+      .add_option("--cache-type", flags.cache_type,
+                  "Keys and values of the context as bf16, f16 or q8_0 (half the memory)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, CacheType>{
+          {"bf16", CacheType::kBF16}, {"f16", CacheType::kF16}, {"q8_0", CacheType::kQ8_0}}))
+      ->type_name("TYPE")
+      ->default_str("bf16");
+  command.add_flag(
+      "--no-pack-cache", flags.no_pack_cache,
+      "Neither read nor write packed weights in ~/.cache/exaone (kept by default for fast starts; "
+      "they take the model's size on disk, all together at most a quarter of what is free)");
   add_vision_flags(command, flags);
   command.add_flag("-v,--verbose", flags.verbose,
                    "Say what was loaded, the settings and the speed on stderr");
@@ -139,6 +147,7 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
   options.model = flags.model;
   options.n_threads = flags.n_threads;
   options.context_tokens = flags.context_tokens;
+  options.cache_type = flags.cache_type;
   options.pack_cache = !flags.no_pack_cache;
   options.mmproj = flags.mmproj;
   options.image_min_tokens = flags.image_min_tokens;

@@ -17,6 +17,7 @@ struct ModelFlags {
   std::string model;
   int n_threads = 0;
   std::int64_t context_tokens = 0;
+  CacheType cache_type = CacheType::kBF16;
   bool no_pack_cache = false;
   std::string mmproj;
   std::int64_t image_min_tokens = 0;
@@ -39,7 +40,7 @@ struct AnswerFlags {
   std::string grammar;  // a file
 };
 
-// -m -t -c -v --no-pack-cache --mmproj --image-min-tokens --image-max-tokens --image-jail
+// -m -t -c --cache-type -v --no-pack-cache --mmproj --image-min-tokens --image-max-tokens --image-jail
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --system --think --reasoning-budget --reasoning-budget-message --tools --schema --grammar --stop -n --temp --top-k --top-p
 // --min-p --repeat-penalty --presence-penalty --frequency-penalty

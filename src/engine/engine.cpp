@@ -32,7 +32,6 @@ namespace {
 
 constexpr std::int64_t kPrefillChunk = 512;
 constexpr int kMostThreads = 1024;
-constexpr KvType kKvType = KvType::kBF16;
 
 class Stopwatch {
  public:
@@ -42,6 +41,18 @@ class Stopwatch {
   using Clock = std::chrono::steady_clock;
   Clock::time_point start_ = Clock::now();
 };
+
+KvType to_kv_type(CacheType type) {
+  switch (type) {
+    case CacheType::kF16:
+      return KvType::kF16;
+    case CacheType::kQ8_0:
+      return KvType::kQ8;
+    case CacheType::kBF16:
+      break;
+  }
+  return KvType::kBF16;
+}
 
 int choose_threads(int requested) {
   if (requested < 0 || requested > kMostThreads) {
@@ -113,8 +124,8 @@ class EngineImpl final : public Engine {
   StatedSampling stated_;
   Tokenizer tokenizer_;
   PromptBuilder prompts_;
-  std::unique_ptr<Sight> sight_;  // null: the model cannot see
   Constraints constraints_;
+  std::unique_ptr<Sight> sight_;  // null: the model cannot see
   ThreadPool pool_;
   std::unique_ptr<Backend> backend_;
   std::optional<PackCache> pack_cache_;
@@ -207,27 +218,28 @@ EngineImpl::EngineImpl(const EngineOptions& options)
       stated_(read_stated_sampling(checkpoint_)),
       tokenizer_(load_tokenizer(checkpoint_, config_)),
       prompts_(make_prompts(checkpoint_, tokenizer_)),
-      sight_(open_sight(options, checkpoint_, config_)),
       constraints_(tokenizer_),
+      sight_(open_sight(options, checkpoint_, config_)),
       pool_(choose_threads(options.n_threads)),
       backend_(make_cpu_backend(pool_)),
       pack_cache_(options.pack_cache ? PackCache::of_user() : std::nullopt),
       weights_(load_checked(checkpoint_, *backend_, pack_cache_ ? &*pack_cache_ : nullptr, options)),
       settler_(weights_, pack_cache_ ? &*pack_cache_ : nullptr),
       decoder_(weights_, *backend_, kPrefillChunk),
-      cache_(KvCache(config_, kKvType, kPrefillChunk)),
+      cache_(KvCache(config_, to_kv_type(options.cache_type), kPrefillChunk)),
       cache_may_outlive_(options.cache_may_outlive_engine) {
   const std::filesystem::path file = std::filesystem::absolute(options.model).lexically_normal();
   info_.name = !config_.model_name.empty() ? config_.model_name
                : file.has_filename()       ? file.filename().string()
                                            : file.parent_path().filename().string();
   info_.architecture = config_.architecture_name;
+  const KvType kv_type = to_kv_type(options.cache_type);
   info_.context_tokens =
-      choose_context(config_, kKvType, kPrefillChunk, options.context_tokens, available_memory_bytes());
+      choose_context(config_, kv_type, kPrefillChunk, options.context_tokens, available_memory_bytes());
   info_.max_context_tokens = config_.max_context;
   info_.weight_bytes = static_cast<std::int64_t>(weights_.size_bytes());
   info_.kv_bytes_at_context =
-      static_cast<std::int64_t>(KvCache::bytes_for(config_, kKvType, kPrefillChunk, info_.context_tokens));
+      static_cast<std::int64_t>(KvCache::bytes_for(config_, kv_type, kPrefillChunk, info_.context_tokens));
   info_.n_threads = pool_.n_threads();
   info_.isa = name(choose_isa());
   info_.can_chat = checkpoint_.chat_template().has_value();
