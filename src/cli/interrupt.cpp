@@ -47,16 +47,15 @@ void on_termination(int signal) {
 }
 
 void on_interrupt(int) {
-  if (g_wake.load() >= 0) {
-    wake('i');
-    return;
-  }
   CancelToken* const token = g_cancel.load();
-  if (!token || token->cancelled()) {
+  if (token && !token->cancelled()) {
+    token->cancel();
+  } else if (!token && g_wake.load() >= 0) {
+    wake('i');
+  } else {
     leave_terminal();
     _exit(exit_code(ErrorKind::kInterrupted));
   }
-  token->cancel();
 }
 
 void on_resize(int) {

@@ -33,7 +33,8 @@ class HideTyping {
   HideTyping& operator=(const HideTyping&) = delete;
 };
 
-// While it lives, SIGINT and SIGWINCH write 'i' and 'w' to the pipe that fd() reads, and do nothing else.
+// While it lives, SIGWINCH and, outside of every CancelOnInterrupt, SIGINT write 'w' and 'i' to the pipe that
+// fd() reads, and do nothing else.
 class WakeOnSignal {
  public:
   // Errors: kIo where no pipe can be had.

@@ -122,10 +122,10 @@ struct LineEditor::State {
   // Reads a byte; false where a signal or the end came instead.
   bool read_terminal(char& byte) {
     for (;;) {
-      pollfd ends[] = {{STDIN_FILENO, POLLIN, 0}, {signals->fd(), POLLIN, 0}};
+      pollfd ends[] = {{STDIN_FILENO, POLLIN, 0}, {signals.fd(), POLLIN, 0}};
       if (poll(ends, 2, -1) < 0 && errno != EINTR) return false;
       char letter = 0;
-      while (::read(signals->fd(), &letter, 1) == 1) {
+      while (::read(signals.fd(), &letter, 1) == 1) {
         if (letter == 'i') {
           stop = Stop::kInterrupt;
           return false;
@@ -190,7 +190,8 @@ struct LineEditor::State {
   EditLine* editor = nullptr;
   HistoryW* history = nullptr;
   std::filesystem::path file;
-  std::unique_ptr<WakeOnSignal> signals;
+  // All the time: a Ctrl-C that comes when an answer has just ended may not end the program.
+  WakeOnSignal signals;
   Pastes pastes;
   std::string pending;  // bytes that the editor gets before the terminal's next
   std::wstring prompt;
@@ -240,7 +241,6 @@ LineEditor::Result LineEditor::read_line(const std::wstring& prompt, bool rememb
   s.pending.clear();
   s.last = 0;
   s.searching = false;
-  s.signals = std::make_unique<WakeOnSignal>();
   // Each time: an editor that ran in between switches it off. It stays on, so that a paste while an answer
   // comes is one paste too.
   if (knows_pastes()) write_out("\x1b[?2004h");
@@ -249,7 +249,6 @@ LineEditor::Result LineEditor::read_line(const std::wstring& prompt, bool rememb
   el_wset(s.editor, EL_PREP_TERM, 1);
   int n = 0;
   const wchar_t* const typed = el_wgets(s.editor, &n);
-  s.signals.reset();
   line.clear();
   if (s.stop == State::Stop::kInterrupt) return Result::kInterrupted;
   if (!typed || n <= 0) return Result::kEnd;
