@@ -40,12 +40,14 @@ template <int C>
 
 // Eight pairs of 16-bit weights to fp32: the low halves, then the high halves.
 struct WidenBF16 {
+  static constexpr int kPerLine = 2;
   EXA_INLINE static void widen(__m256i x, __m256& even, __m256& odd) {
     even = _mm256_castsi256_ps(_mm256_slli_epi32(x, 16));
     odd = _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(static_cast<int>(0xffff0000U))));
   }
 };
 struct WidenF16 {
+  static constexpr int kPerLine = 2;
   EXA_INLINE static void widen(__m256i x, __m256& even, __m256& odd) {
     const __m256i apart = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5,
                                            8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
@@ -55,9 +57,90 @@ struct WidenF16 {
   }
 };
 
+struct PlainF32 {
+  static constexpr int kPerLine = 1;
+};
+
 EXA_INLINE void fetch_ahead_of(const u8* line) {
   __builtin_prefetch(line + kFetchNear, 0, 3);
   __builtin_prefetch(line + kFetchFar, 0, 2);
+}
+
+// Each row block is a stream of its own, so the distances are shorter than those of one stream.
+constexpr std::size_t kStreamNear = 1024;
+constexpr std::size_t kStreamFar = 6 * kStreamNear;
+
+// R row blocks times M tokens straight from the packed lines into tile [R][M][16]: 2·R·M independent chains
+// hide the latency of an fma. k of one line: two, F32: one.
+template <class Widen, int R, int M>
+[[gnu::noinline]] void multiply_row_blocks(const u8* row_block, std::size_t row_block_bytes,
+                                           std::int64_t n_cols, const float* x, std::size_t x_stride,
+                                           float* tile) {
+  __m256 acc[R][2][M];
+  EXA_UNROLL for (int r = 0; r < R; ++r) {
+    EXA_UNROLL for (int m = 0; m < M; ++m) acc[r][0][m] = acc[r][1][m] = _mm256_setzero_ps();
+  }
+  for (std::int64_t k = 0; k < n_cols; k += Widen::kPerLine, row_block += kLine, x += Widen::kPerLine) {
+    EXA_UNROLL for (int r = 0; r < R; ++r) {
+      const u8* line = row_block + static_cast<std::size_t>(r) * row_block_bytes;
+      __builtin_prefetch(line + kStreamNear, 0, 3);
+      __builtin_prefetch(line + kStreamFar, 0, 2);
+      EXA_UNROLL for (int h = 0; h < 2; ++h) {
+        const __m256i bits = _mm256_load_si256(reinterpret_cast<const __m256i*>(line) + h);
+        if constexpr (Widen::kPerLine == 1) {
+          EXA_UNROLL for (int m = 0; m < M; ++m) {
+            const __m256 b = _mm256_broadcast_ss(x + static_cast<std::size_t>(m) * x_stride);
+            acc[r][h][m] = _mm256_fmadd_ps(_mm256_castsi256_ps(bits), b, acc[r][h][m]);
+          }
+        } else {
+          __m256 even, odd;
+          Widen::widen(bits, even, odd);
+          EXA_UNROLL for (int m = 0; m < M; ++m) {
+            const float* at = x + static_cast<std::size_t>(m) * x_stride;
+            acc[r][h][m] = _mm256_fmadd_ps(even, _mm256_broadcast_ss(at), acc[r][h][m]);
+            if (k + 1 < n_cols)
+              acc[r][h][m] = _mm256_fmadd_ps(odd, _mm256_broadcast_ss(at + 1), acc[r][h][m]);
+          }
+        }
+      }
+    }
+  }
+  EXA_UNROLL for (int r = 0; r < R; ++r) {
+    EXA_UNROLL for (int m = 0; m < M; ++m) {
+      EXA_UNROLL for (int h = 0; h < 2; ++h) _mm256_store_ps(tile + (r * M + m) * 16 + 8 * h, acc[r][h][m]);
+    }
+  }
+}
+
+// Up to kDirectTokens tokens go over the packed lines themselves.
+constexpr std::int64_t kDirectTokens = 4;
+
+template <class Widen>
+void multiply_direct(const Matrix& w, std::int64_t first_block, std::int64_t last_block,
+                     const std::byte* activations, std::size_t stride, int n_tokens, float* y,
+                     std::int64_t y_stride, float* tile) {
+  using Function = void (*)(const u8*, std::size_t, std::int64_t, const float*, std::size_t, float*);
+  static constexpr Function kSome[kDirectTokens] = {
+      multiply_row_blocks<Widen, 4, 1>, multiply_row_blocks<Widen, 2, 2>, multiply_row_blocks<Widen, 2, 3>,
+      multiply_row_blocks<Widen, 1, 4>};
+  static constexpr Function kOne[kDirectTokens] = {
+      multiply_row_blocks<Widen, 1, 1>, multiply_row_blocks<Widen, 1, 2>, multiply_row_blocks<Widen, 1, 3>,
+      multiply_row_blocks<Widen, 1, 4>};
+  static constexpr int kRowBlocks[kDirectTokens] = {4, 2, 2, 1};
+  for (std::int64_t b = first_block; b < last_block;) {
+    const bool some = last_block - b >= kRowBlocks[n_tokens - 1];
+    const int rows = some ? kRowBlocks[n_tokens - 1] : 1;
+    (some ? kSome : kOne)[n_tokens - 1](
+        reinterpret_cast<const u8*>(packed_bytes(w)) + static_cast<std::size_t>(b) * w.row_block_bytes,
+        w.row_block_bytes, w.n_cols, reinterpret_cast<const float*>(activations), stride / sizeof(float),
+        tile);
+    store_tile(tile, b * kRowBlock, w.n_rows, rows, n_tokens, y, y_stride);
+    b += rows;
+  }
+}
+
+bool has_direct_kernel(DType type) {
+  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16;
 }
 
 template <class Widen>
@@ -151,6 +234,14 @@ struct Panels {
 void avx2_matmul_float(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
                        const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
                        std::int64_t y_stride, std::byte* scratch) {
+  if (n_tokens <= 0) return;
+  if (n_tokens <= kDirectTokens && has_direct_kernel(weight.type)) {
+    const auto function = weight.type == DType::kF32   ? multiply_direct<PlainF32>
+                          : weight.type == DType::kF16 ? multiply_direct<WidenF16>
+                                                       : multiply_direct<WidenBF16>;
+    return function(weight, first_block, last_block, activations, stride, static_cast<int>(n_tokens), y,
+                    y_stride, reinterpret_cast<float*>(scratch));
+  }
   multiply_float_panels<Panels>(weight, first_block, last_block, activations, stride, n_tokens, y, y_stride,
                                 scratch);
 }

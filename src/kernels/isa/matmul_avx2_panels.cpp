@@ -1,7 +1,7 @@
-// Quantized weights times the int8 activations of many tokens: unpacked panels and vpmaddubsw, pairs of
-// products in int16, which the number of lines added before widening (kFold) keeps from saturating.
+// Quantized weights times the int8 activations of many tokens: panels unpacked once.
 #include <immintrin.h>
 
+#include "kernels/isa/matmul_avx2_block.h"
 #include "kernels/isa/matmul_avx2_readers.h"
 #include "kernels/isa/matmul_panels.h"
 #include "kernels/isa/matmul_tables.h"
@@ -9,95 +9,59 @@
 namespace exa {
 namespace {
 
-// pairs += the products of a u8 line (int8 where kSigned) and four activations, two and two, in int16; begins
-// them where kFirst. As assembler: the compiler would multiply first, add afterwards and spill what waits.
-template <bool kSigned, bool kFirst>
-EXA_INLINE void add_products(__m256i& pairs, __m256i w, __m256i magnitude, __m256i a) {
-  static_assert(kFirst || !kSigned);
-  if constexpr (kSigned) {
-    __asm__("vpsignb %1, %2, %0\n\tvpmaddubsw %0, %3, %0" : "=&x"(pairs) : "x"(w), "x"(a), "x"(magnitude));
-  } else if constexpr (kFirst) {
-    __asm__("vpmaddubsw %2, %1, %0" : "=x"(pairs) : "x"(w), "x"(a));
-  } else {
-    __m256i products;
-    __asm__("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+x"(pairs), "=&x"(products) : "x"(w), "x"(a));
+// Lines of a panel, both halves of each: per group of k the u8 lines, then d and -kMagic·d, last the minima.
+template <class Type>
+struct PanelBlock {
+  static constexpr std::size_t kGroupLines = 8 / Type::kGroups + 2;
+  static constexpr std::size_t kBytes = (kGroupLines * Type::kGroups + (Type::kMins ? 1 : 0)) * kLine;
+
+  const u8* p;
+
+  static constexpr std::size_t at(int b, int h) {
+    constexpr int kLines = 8 / Type::kGroups;
+    return (static_cast<std::size_t>(b / kLines) * kGroupLines + static_cast<std::size_t>(b % kLines)) *
+               kLine +
+           static_cast<std::size_t>(h) * kHalf;
   }
-}
-// sum += the pairs in int32.
-EXA_INLINE void add_pairs(__m256i& sum, __m256i pairs) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  __asm__("vpmaddwd %2, %1, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "+x"(pairs) : "xm"(ones));
-}
+  static constexpr std::size_t scale_at(int group, int h) {
+    return ((static_cast<std::size_t>(group) + 1) * kGroupLines - 2) * kLine +
+           static_cast<std::size_t>(h) * kHalf;
+  }
+  static constexpr std::size_t min_at(int h) { return kBytes - kLine + static_cast<std::size_t>(h) * kHalf; }
+
+  EXA_INLINE __m256i line(int b, int h) const { return load(p + at(b, h)); }
+  EXA_INLINE __m256 scale(int group, int h) const { return load_floats(p + scale_at(group, h)); }
+  EXA_INLINE __m256 minus_magic_scale(int group, int h) const {
+    return load_floats(p + scale_at(group, h) + kLine);
+  }
+  EXA_INLINE __m256 minus_min(int h) const { return load_floats(p + min_at(h)); }
+
+  EXA_INLINE static void write(const HalfBlock<Type::kGroups>& from, int h, u8* to) {
+    EXA_UNROLL for (int b = 0; b < 8; ++b) store(to + at(b, h), from.lines[b]);
+    EXA_UNROLL for (int group = 0; group < Type::kGroups; ++group) {
+      store_floats(to + scale_at(group, h), from.d[group]);
+      store_floats(to + scale_at(group, h) + kLine, _mm256_mul_ps(from.d[group], _mm256_set1_ps(-kMagic)));
+    }
+    if constexpr (Type::kMins) store_floats(to + min_at(h), from.minus_min);
+  }
+};
 
 template <class Type, int C>
 [[gnu::noinline]] void multiply_panel(const std::byte* panel, const std::byte* activations,
                                       std::size_t stride, std::int64_t n, float* tile, bool first) {
-  const u8* p = reinterpret_cast<const u8*>(panel);
+  PanelBlock<Type> block{reinterpret_cast<const u8*>(panel)};
   const u8* a = reinterpret_cast<const u8*>(activations);
-  constexpr int kLines = 8 / Type::kGroups;
   __m256 acc[2][C];
   EXA_UNROLL for (int c = 0; c < C; ++c) {
     EXA_UNROLL for (int h = 0; h < 2; ++h) {
       acc[h][c] = first ? _mm256_setzero_ps() : _mm256_load_ps(tile + c * 16 + h * 8);
     }
   }
-  for (; n > 0; --n, a += sizeof(ActivationBlock)) {
+  for (; n > 0; --n, a += sizeof(ActivationBlock), block.p += PanelBlock<Type>::kBytes) {
     EXA_UNROLL for (int c = 0; c < C; ++c) {
       __builtin_prefetch(a + static_cast<std::size_t>(C + c) * stride, 0, 3);
     }
-    EXA_UNROLL for (int group = 0; group < Type::kGroups; ++group) {
-      __m256i sum[2][C];
-      EXA_UNROLL for (int fold = 0; fold < kLines; fold += Type::kFold) {
-        __m256i pairs[2][C];
-        EXA_UNROLL for (int i = 0; i < Type::kFold; ++i, p += kLine) {
-          const __m256i low = load(p);
-          const __m256i high = load(p + kHalf);
-          const __m256i low_magnitude = Type::kSigned ? _mm256_abs_epi8(low) : low;
-          const __m256i high_magnitude = Type::kSigned ? _mm256_abs_epi8(high) : high;
-          EXA_UNROLL for (int c = 0; c < C; ++c) {
-            const __m256i b = splat(a + static_cast<std::size_t>(c) * stride +
-                                    static_cast<std::size_t>(4 * (group * kLines + fold + i)));
-            if (i == 0) {
-              add_products<Type::kSigned, true>(pairs[0][c], low, low_magnitude, b);
-              add_products<Type::kSigned, true>(pairs[1][c], high, high_magnitude, b);
-            } else {
-              add_products<false, false>(pairs[0][c], low, low_magnitude, b);
-              add_products<false, false>(pairs[1][c], high, high_magnitude, b);
-            }
-          }
-        }
-        EXA_UNROLL for (int c = 0; c < C; ++c) {
-          if (fold == 0) {
-            sum[0][c] = splat(a + static_cast<std::size_t>(c) * stride + Type::kStart +
-                              static_cast<std::size_t>(4 * group));
-            sum[1][c] = sum[0][c];
-          }
-          EXA_UNROLL for (int h = 0; h < 2; ++h) add_pairs(sum[h][c], pairs[h][c]);
-        }
-      }
-      EXA_UNROLL for (int c = 0; c < C; ++c) {
-        const __m256 scale =
-            splat_float(a + static_cast<std::size_t>(c) * stride + offsetof(ActivationBlock, scale));
-        EXA_UNROLL for (int h = 0; h < 2; ++h) {
-          const u8* d = p + static_cast<unsigned>(h) * kHalf;
-          const __m256 product =
-              _mm256_fmadd_ps(_mm256_castsi256_ps(sum[h][c]), load_floats(d), load_floats(d + kLine));
-          acc[h][c] = _mm256_fmadd_ps(product, scale, acc[h][c]);
-        }
-      }
-      p += 2 * kLine;
-    }
-    if constexpr (Type::kMins) {
-      EXA_UNROLL for (int c = 0; c < C; ++c) {
-        const __m256 scaled_sum =
-            splat_float(a + static_cast<std::size_t>(c) * stride + offsetof(ActivationBlock, scaled_sum));
-        EXA_UNROLL for (int h = 0; h < 2; ++h) {
-          acc[h][c] =
-              _mm256_fmadd_ps(load_floats(p + static_cast<unsigned>(h) * kHalf), scaled_sum, acc[h][c]);
-        }
-      }
-      p += kLine;
-    }
+    multiply_block<Type, 2, C>(block, a, stride, acc);
   }
   EXA_UNROLL for (int c = 0; c < C; ++c) {
     EXA_UNROLL for (int h = 0; h < 2; ++h) _mm256_store_ps(tile + c * 16 + h * 8, acc[h][c]);
@@ -112,17 +76,18 @@ struct Panels {
 
   static void unpack(const std::byte* row_block, std::int64_t first, std::int64_t n, std::byte* panel,
                      int /*r*/, int /*n_row_blocks*/) {
-    constexpr std::size_t kBlockLines = 8 + 2 * Type::kGroups + (Type::kMins ? 1 : 0);
     u8* p = reinterpret_cast<u8*>(panel);
-    for (std::int64_t i = 0; i < n; ++i, p += kBlockLines * kLine) {
+    for (std::int64_t i = 0; i < n; ++i, p += PanelBlock<Type>::kBytes) {
       const std::byte* ahead = row_block + static_cast<std::size_t>(first + i) * kBytesA32Block;
       for (std::size_t at = 0; at < kBytesA32Block; at += kLine) {
         __builtin_prefetch(ahead + kFetchNear + at, 0, 3);
         __builtin_prefetch(ahead + kFetchFar + at, 0, 2);
       }
-      for (std::size_t half = 0; half < 2; ++half) {
-        Type::write(reinterpret_cast<const u8*>(row_block), static_cast<std::size_t>(first + i), half,
-                    p + half * kHalf, kLine);
+      for (int half = 0; half < 2; ++half) {
+        PanelBlock<Type>::write(
+            Type::read(reinterpret_cast<const u8*>(row_block), static_cast<std::size_t>(first + i),
+                       static_cast<std::size_t>(half)),
+            half, p);
       }
     }
   }

@@ -50,22 +50,19 @@ EXA_INLINE __m256i bits(__m256i x, __m256i mask) {
   return _mm256_and_si256(x, mask);
 }
 
-// A type writes one 32-block of a row block half by half into a panel: per group of k the u8 lines, then d
-// and -kMagic·d, last the minima. `p` is the half's place, `step` the bytes from line to line.
-EXA_INLINE u8* write_scale(u8* p, std::size_t step, __m256 d) {
-  store_floats(p, d);
-  store_floats(p + step, _mm256_mul_ps(d, _mm256_set1_ps(-kMagic)));
-  return p + 2 * step;
-}
+// Eight rows of one 32-block, out of their packed form: u8 lines (int8 where kSigned), for each group of k
+// the scale, last the minima, negative.
+template <int kGroups>
+struct HalfBlock {
+  __m256i lines[8];
+  __m256 d[kGroups];
+  __m256 minus_min;
+};
 
-EXA_INLINE u8* write_nibbles(u8* p, std::size_t step, const u8* lines) {
-  for (std::size_t z = 0; z < 4; ++z, p += 2 * step) {
-    __m256i even, odd;
-    split_nibbles(load(lines + z * kLine), even, odd);
-    store(p, even);
-    store(p + step, odd);
+EXA_INLINE void read_nibbles(const u8* from, __m256i* lines) {
+  EXA_UNROLL for (std::size_t z = 0; z < 4; ++z) {
+    split_nibbles(load(from + z * kLine), lines[2 * z], lines[2 * z + 1]);
   }
-  return p;
 }
 
 struct Q4_0 {
@@ -74,11 +71,13 @@ struct Q4_0 {
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_8);
   static constexpr std::size_t kBytesA32Block = Q4_0Lanes::kBytes / 2;
 
-  static void write(const u8* row_block, std::size_t block, std::size_t half, u8* p, std::size_t step) {
+  EXA_INLINE static HalfBlock<kGroups> read(const u8* row_block, std::size_t block, std::size_t half) {
+    HalfBlock<kGroups> out;
     const u8* unit = row_block + block / 2 * Q4_0Lanes::kBytes;
     const u8* lines = unit + block % 2 * 4 * kLine;
-    p = write_nibbles(p, step, lines + half * kHalf);
-    write_scale(p, step, halves(unit + Q4_0Lanes::kScales + 32 * (block % 2) + 16 * half));
+    read_nibbles(lines + half * kHalf, out.lines);
+    out.d[0] = halves(unit + Q4_0Lanes::kScales + 32 * (block % 2) + 16 * half);
+    return out;
   }
 };
 
@@ -88,13 +87,15 @@ struct Q8_0 {
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_0);
   static constexpr std::size_t kBytesA32Block = Q8_0Lanes::kBytes / 2;
 
-  static void write(const u8* row_block, std::size_t block, std::size_t half, u8* p, std::size_t step) {
+  EXA_INLINE static HalfBlock<kGroups> read(const u8* row_block, std::size_t block, std::size_t half) {
+    HalfBlock<kGroups> out;
     const u8* unit = row_block + block / 2 * Q8_0Lanes::kBytes;
     const u8* lines = unit + block % 2 * 8 * kLine;
-    for (std::size_t z = 0; z < 8; ++z, p += step) {
-      store(p, _mm256_xor_si256(load(lines + half * kHalf + z * kLine), _mm256_set1_epi8(-128)));
+    EXA_UNROLL for (std::size_t z = 0; z < 8; ++z) {
+      out.lines[z] = _mm256_xor_si256(load(lines + half * kHalf + z * kLine), _mm256_set1_epi8(-128));
     }
-    write_scale(p, step, halves(unit + Q8_0Lanes::kScales + 32 * (block % 2) + 16 * half));
+    out.d[0] = halves(unit + Q8_0Lanes::kScales + 32 * (block % 2) + 16 * half);
+    return out;
   }
 };
 
@@ -115,35 +116,32 @@ struct Q45_K {
     return _mm256_cvtepi32_ps(_mm256_or_si256(low_bits, high_bits));
   }
 
-  static void write(const u8* row_block, std::size_t block, std::size_t half, u8* p, std::size_t step) {
+  EXA_INLINE static HalfBlock<kGroups> read(const u8* row_block, std::size_t block, std::size_t half) {
+    HalfBlock<kGroups> out;
     const u8* unit = row_block + block / 8 * kUnit;
     const std::size_t j = block % 8;
     const u8* lines =
         unit + Q4_KLanes::kLines + j * (kFive ? Q5_KLanes::kBlockBytes : Q4_KLanes::kBlockBytes);
     lines += half * kHalf;
+    read_nibbles(lines, out.lines);
     if constexpr (kFive) {
       const __m256i x = load(lines + Q5_KLanes::kFifth);
       const __m256i mask = _mm256_set1_epi8(16);
       const __m256i fifth[8] = {bits<4>(x, mask), bits<3>(x, mask),  bits<2>(x, mask),  bits<1>(x, mask),
                                 bits<0>(x, mask), bits<-1>(x, mask), bits<-2>(x, mask), bits<-3>(x, mask)};
-      EXA_UNROLL for (std::size_t z = 0; z < 4; ++z, p += 2 * step) {
-        __m256i even, odd;
-        split_nibbles(load(lines + z * kLine), even, odd);
-        store(p, _mm256_or_si256(even, fifth[2 * z]));
-        store(p + step, _mm256_or_si256(odd, fifth[2 * z + 1]));
+      EXA_UNROLL for (std::size_t z = 0; z < 8; ++z) {
+        out.lines[z] = _mm256_or_si256(out.lines[z], fifth[z]);
       }
-    } else {
-      p = write_nibbles(p, step, lines);
     }
     const u8* at = unit + half * kHalf;
     const u8* d = unit + Q4_KLanes::kScales + 16 * half;
     const int field_index = static_cast<int>(j);
-    p = write_scale(
-        p, step,
-        _mm256_mul_ps(halves(d), field(at + Q4_KLanes::kScaleLow, at + Q4_KLanes::kHigh, field_index, 0)));
+    out.d[0] =
+        _mm256_mul_ps(halves(d), field(at + Q4_KLanes::kScaleLow, at + Q4_KLanes::kHigh, field_index, 0));
     const __m256 minus_dmin = _mm256_sub_ps(_mm256_setzero_ps(), halves(d + 32));
-    store_floats(
-        p, _mm256_mul_ps(minus_dmin, field(at + Q4_KLanes::kMinLow, at + Q4_KLanes::kHigh, field_index, 16)));
+    out.minus_min =
+        _mm256_mul_ps(minus_dmin, field(at + Q4_KLanes::kMinLow, at + Q4_KLanes::kHigh, field_index, 16));
+    return out;
   }
 };
 
@@ -153,7 +151,8 @@ struct Q6_K {
   static constexpr std::size_t kStart = offsetof(ActivationBlock, start_32);
   static constexpr std::size_t kBytesA32Block = Q6_KLanes::kPairBytes / 16;
 
-  static void write(const u8* row_block, std::size_t block, std::size_t half, u8* p, std::size_t step) {
+  EXA_INLINE static HalfBlock<kGroups> read(const u8* row_block, std::size_t block, std::size_t half) {
+    HalfBlock<kGroups> out;
     const std::size_t unit_index = block / 8;
     const std::size_t j = block % 8;
     const u8* pair = row_block + unit_index / 2 * Q6_KLanes::kPairBytes;
@@ -162,20 +161,21 @@ struct Q6_K {
     const u8* block_lines = two_blocks + kLine + j % 2 * Q6_KLanes::kBlockBytes;
     const __m256 d = halves(pair + 32 * (unit_index % 2) + 16 * half);
     const __m256i mask = _mm256_set1_epi8(0x30);
-    for (std::size_t group = 0; group < 2; ++group) {
+    EXA_UNROLL for (std::size_t group = 0; group < 2; ++group) {
       const u8* lines = block_lines + 2 * group * kLine + half * kHalf;
       const __m256i x = load(block_lines + Q6_KLanes::kTwoBits + group * kLine + half * kHalf);
-      __m256i even, odd;
-      split_nibbles(load(lines), even, odd);
-      store(p, _mm256_or_si256(even, bits<4>(x, mask)));
-      store(p + step, _mm256_or_si256(odd, bits<2>(x, mask)));
-      split_nibbles(load(lines + kLine), even, odd);
-      store(p + 2 * step, _mm256_or_si256(even, bits<0>(x, mask)));
-      store(p + 3 * step, _mm256_or_si256(odd, bits<-2>(x, mask)));
+      __m256i* to = out.lines + 4 * group;
+      split_nibbles(load(lines), to[0], to[1]);
+      split_nibbles(load(lines + kLine), to[2], to[3]);
+      to[0] = _mm256_or_si256(to[0], bits<4>(x, mask));
+      to[1] = _mm256_or_si256(to[1], bits<2>(x, mask));
+      to[2] = _mm256_or_si256(to[2], bits<0>(x, mask));
+      to[3] = _mm256_or_si256(to[3], bits<-2>(x, mask));
       const u8* scales = two_blocks + 16 * (2 * (j % 2) + group) + 8 * half;
       const __m256i wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(scales)));
-      p = write_scale(p + 4 * step, step, _mm256_mul_ps(d, _mm256_cvtepi32_ps(wide)));
+      out.d[group] = _mm256_mul_ps(d, _mm256_cvtepi32_ps(wide));
     }
+    return out;
   }
 };
 

@@ -28,9 +28,9 @@ static constexpr std::int64_t float_token_group(std::int64_t n_cols) {
   return n_cols <= 8192 ? 112 : n_cols <= 16384 ? 56 : 28;
 }
 
-// Whether weights that stream past one token are fetched ahead by the kernels. AMD's own prefetchers reach
-// the speed of a plain read there and less with such help; Intel's reach half of it without. With several
-// tokens, where loads follow each other slowly, help pays on both.
+// Whether AVX-512 kernels fetch weights that stream past one token ahead. AMD's own prefetchers reach the speed
+// of a plain read there (Zen 4) and less with such help; Intel's reach half of it without. With several tokens,
+// where loads follow each other slowly, help pays on both, and with AVX2 always (Zen 3: a quarter more).
 bool fetches_ahead();
 // Bytes ahead of the weights in hand that go into the nearest cache, and into the one behind it.
 inline constexpr std::size_t kFetchNear = 2304;
