@@ -29,8 +29,8 @@ enum class Think { kAuto, kOn, kOff };
 // all (on), or in this one (off).
 enum class Jail { kAuto, kOn, kOff };
 
-// What the keys and values of the context are kept as: 2 bytes a number, or 1 and a fp32 scale for each head's key or
-// value of a position.
+// What the keys and values of the context are kept as: 2 bytes a number, or 1 and a fp32 scale for each
+// head's key or value of a position.
 enum class CacheType { kBF16, kF16, kQ8_0 };
 
 struct EngineOptions {
@@ -45,9 +45,9 @@ struct EngineOptions {
   std::int64_t image_max_tokens = 0;
   Jail image_jail = Jail::kAuto;
 
-  // Packed weights of 64 MiB and more are kept in a file of $XDG_CACHE_HOME/exaone (~/.cache/exaone) once the first
-  // token is out: the next start takes a fraction of the time, the disk holds the weights twice. All such files take
-  // at most a quarter of the disk's free space.
+  // Packed weights of 64 MiB and more are kept in a file of $XDG_CACHE_HOME/exaone (~/.cache/exaone) once the
+  // first token is out: the next start takes a fraction of the time, the disk holds the weights twice. All
+  // such files take at most a quarter of the disk's free space.
   bool pack_cache = true;
   // A child process may write that file to its end after the engine is gone. For programs that end then.
   bool cache_may_outlive_engine = false;
@@ -123,7 +123,7 @@ struct GenerateRequest {
   std::string tools;               // JSON array of OpenAI tool declarations; empty: none
   ToolChoice tool_choice;
   bool parallel_tool_calls = true;  // more than one call in an answer
-  Constraint constraint;            // with tools: kJsonObject and kJsonSchema only, for an answer without calls
+  Constraint constraint;  // with tools: kJsonObject and kJsonSchema only, for an answer without calls
   bool continue_final_message = false;  // the last message is the assistant's and goes on
   Think think = Think::kAuto;
   std::optional<std::int64_t> reasoning_budget;  // most tokens of thinking; 0: none at once; unset: no limit
@@ -141,8 +141,11 @@ struct Usage {
   std::int64_t cached_tokens = 0;  // of the prompt, found in the cache of the turn before
   std::int64_t completion_tokens = 0;
   std::int64_t reasoning_tokens = 0;  // of the completion
-  std::int64_t image_tokens = 0;      // of the prompt
-  std::int64_t encoded_images = 0;    // pictures that had to be encoded; the others were in a cache
+  std::int64_t images = 0;            // pictures and videos of the prompt …
+  std::int64_t image_tokens = 0;      // … and what they take of it
+  std::int64_t encoded_images = 0;    // of images: encoded for this request
+  std::int64_t reused_images = 0;     // of images: encoded earlier; the others' tokens were cached
+  double image_seconds = 0;           // reading, decoding and encoding them, within prefill_seconds
   double prefill_seconds = 0;
   double decode_seconds = 0;
 };

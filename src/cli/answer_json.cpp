@@ -19,11 +19,13 @@ Json usage_json(const Usage& usage) {
           {"completion_tokens", usage.completion_tokens},
           {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
           {"cached_tokens", usage.cached_tokens},
-          {"reasoning_tokens", usage.reasoning_tokens}};
+          {"reasoning_tokens", usage.reasoning_tokens},
+          {"image_tokens", usage.image_tokens}};
 }
 
 Json timings_json(const Usage& usage) {
   return {{"prompt_ms", usage.prefill_seconds * 1000},
+          {"image_ms", usage.image_seconds * 1000},
           {"prompt_per_second", prompt_per_second(usage)},
           {"predicted_ms", usage.decode_seconds * 1000},
           {"predicted_per_second", predicted_per_second(usage)}};

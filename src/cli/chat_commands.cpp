@@ -12,12 +12,11 @@
 #include "cli/external_program.h"
 #include "cli/messages_file.h"
 #include "cli/model_options.h"
+#include "cli/picture_files.h"
 #include "cli/streams.h"
 
 namespace exa {
 namespace {
-
-constexpr std::uint64_t kMostImageBytes = std::uint64_t{64} << 20;
 
 std::string_view name(Think think) {
   return think == Think::kOn ? "on" : think == Think::kOff ? "off" : "auto";
@@ -292,7 +291,7 @@ void ChatSession::read(std::string_view rest) {
 
 void ChatSession::image(std::string_view rest) {
   const std::string path = required_path(rest, "/image");
-  attached_.emplace_back().image = std::make_shared<const std::string>(read_text_file(path, kMostImageBytes));
+  attached_.emplace_back().image = read_picture_file(path);
   note(fmt::format("{} goes with the next question.",
                    one_line(std::filesystem::path(path).filename().string())));
 }
@@ -330,10 +329,11 @@ void ChatSession::stats(std::string_view) {
   note(
       fmt::format("prompt     {} tokens, {} of them cached, {:.1f} tokens/s\n"
                   "answer     {} tokens, {} of them thinking, {:.1f} tokens/s\n"
-                  "first text after {:.2f} s\n"
+                  "{}first text after {:.2f} s\n"
                   "context    {} of {} tokens used",
                   usage.prompt_tokens, usage.cached_tokens, prompt_per_second(usage), usage.completion_tokens,
-                  usage.reasoning_tokens, predicted_per_second(usage), first_token_seconds_,
+                  usage.reasoning_tokens, predicted_per_second(usage),
+                  usage.images > 0 ? "images     " + describe_images(usage) + "\n" : "", first_token_seconds_,
                   usage.prompt_tokens + usage.completion_tokens, engine_.info().context_tokens));
 }
 

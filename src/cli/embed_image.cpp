@@ -1,5 +1,8 @@
 #include "cli/embed_image.h"
 
+#include <fmt/format.h>
+
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -10,10 +13,11 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/progress.h"
 #include "base/threads.h"
 #include "cli/interrupt.h"
+#include "cli/picture_files.h"
+#include "cli/streams.h"
 #include "exaone/engine.h"
 #include "formats/checkpoint.h"
 #include "formats/image.h"
@@ -35,6 +39,7 @@ struct EmbedImageOptions {
   int n_threads = 0;
   bool exact = false;
   bool video = false;
+  bool verbose = false;
 };
 
 template <typename T>
@@ -44,26 +49,13 @@ NamedArray array_of(std::string name, DType type, std::vector<std::uint64_t> sha
   return {std::move(name), type, std::move(shape), {bytes.begin(), bytes.end()}};
 }
 
-std::vector<std::byte> read_picture(const std::filesystem::path& path) {
-  const FileReader reader(path);
-  const std::uint64_t most = ImageLimits{}.max_file_bytes;
-  if (reader.size_bytes() > most) {
-    throw Error(ErrorKind::kBadInput,
-                "the picture's file has " + std::to_string(reader.size_bytes()) +
-                    " bytes, expected at most " + std::to_string(most),
-                path.string());
-  }
-  std::vector<std::byte> file(static_cast<std::size_t>(reader.size_bytes()));
-  reader.read_at(0, file);
-  return file;
-}
-
 std::vector<VisionInput> read_inputs(const EmbedImageOptions& options, const VisionConfig& config) {
   ImageJail jail(options.jail);
   std::vector<VisionInput> inputs;
   std::vector<Image> frames;
   for (const std::filesystem::path& path : options.pictures) {
-    const std::vector<std::byte> file = read_picture(path);
+    const std::shared_ptr<const std::string> bytes = read_picture_file(path);
+    const auto file = std::as_bytes(std::span(*bytes));
     const ImageHeader header = read_image_header(file, {}, path.string());
     // A picture that no tower takes is refused before it is decoded.
     image_grid(header.width(), header.height(), config, path.string());
@@ -114,7 +106,13 @@ void run_embed_image(const EmbedImageOptions& options) {
   }
   VisionConfig config = read_vision_config(checkpoint);
   set_image_tokens(config, options.min_tokens, options.max_tokens);
+  using Clock = std::chrono::steady_clock;
+  const auto seconds_since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  const Clock::time_point start = Clock::now();
   const std::vector<VisionInput> inputs = read_inputs(options, config);
+  const double picture_seconds = seconds_since(start);
 
   CancelToken cancel;
   const CancelOnInterrupt on_interrupt(cancel);
@@ -123,16 +121,26 @@ void run_embed_image(const EmbedImageOptions& options) {
   const auto stop_if_asked = [&] {
     if (cancel.cancelled()) throw Error(ErrorKind::kInterrupted, "interrupted");
   };
+  const Clock::time_point load_start = Clock::now();
   const VisionWeights weights =
       load_vision_weights(checkpoint, *backend, options.exact ? Precision::kExact : Precision::kProduction,
                           [&](std::uint64_t) { stop_if_asked(); });
+  const double load_seconds = seconds_since(load_start);
   VisionTower tower(weights, *backend);
+  const Clock::time_point encode_start = Clock::now();
   Progress progress("encoding");
   const std::vector<std::vector<float>> embeds = tower.encode(inputs, [&](double fraction) {
     stop_if_asked();
     progress.update(fraction);
   });
   progress.clear();
+  if (options.verbose) {
+    std::size_t n_tokens = 0;
+    for (const std::vector<float>& rows : embeds)
+      n_tokens += rows.size() / static_cast<std::size_t>(config.out_hidden);
+    write_note(fmt::format("pictures {:.2f} s, weights {:.2f} s, {} tokens encoded in {:.2f} s\n",
+                           picture_seconds, load_seconds, n_tokens, seconds_since(encode_start)));
+  }
   write_arrays(options.output, inputs, embeds, config);
 }
 
@@ -152,6 +160,7 @@ void add_embed_image(CLI::App& app) {
           "safetensors to write: pixel_values f32, grid_thw i32 [n, 3], embeds f32, all pictures in order")
       ->required();
   command->add_flag("--video", options->video, "The pictures are the frames of one video");
+  command->add_flag("-v,--verbose", options->verbose, "Say what the steps took, on standard error");
   command->add_flag("--exact", options->exact, "Weights and activations in fp32");
   command
       ->add_option("--image-min-tokens", options->min_tokens,

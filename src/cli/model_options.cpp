@@ -223,7 +223,8 @@ std::string describe_sampling(const Engine& engine, const GenerateRequest& reque
 
 double prompt_per_second(const Usage& usage) {
   const std::int64_t n = usage.prompt_tokens - usage.cached_tokens;
-  return n > 0 && usage.prefill_seconds > 0 ? static_cast<double>(n) / usage.prefill_seconds : 0;
+  const double seconds = usage.prefill_seconds - usage.image_seconds;
+  return n > 0 && seconds > 0 ? static_cast<double>(n) / seconds : 0;
 }
 
 double predicted_per_second(const Usage& usage) {
@@ -233,9 +234,15 @@ double predicted_per_second(const Usage& usage) {
 
 std::string describe_speed(const Usage& usage) {
   return fmt::format(
-      "prompt {} tokens ({} cached), {:.1f} tokens/s; answer {} tokens ({} thinking), {:.1f} tokens/s",
-      usage.prompt_tokens, usage.cached_tokens, prompt_per_second(usage), usage.completion_tokens,
-      usage.reasoning_tokens, predicted_per_second(usage));
+      "prompt {} tokens ({} cached), {:.1f} tokens/s{}; answer {} tokens ({} thinking), {:.1f} tokens/s",
+      usage.prompt_tokens, usage.cached_tokens, prompt_per_second(usage),
+      usage.images > 0 ? "; " + describe_images(usage) : "", usage.completion_tokens, usage.reasoning_tokens,
+      predicted_per_second(usage));
+}
+
+std::string describe_images(const Usage& usage) {
+  return fmt::format("{} pictures ({} encoded, {} reused), {} tokens, {:.1f} s", usage.images,
+                     usage.encoded_images, usage.reused_images, usage.image_tokens, usage.image_seconds);
 }
 
 }  // namespace exa

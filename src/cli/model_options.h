@@ -42,7 +42,8 @@ struct AnswerFlags {
 
 // -m -t -c --cache-type -v --no-pack-cache --mmproj --image-min-tokens --image-max-tokens --image-jail
 void add_model_flags(CLI::App& command, ModelFlags& flags);
-// --system --think --reasoning-budget --reasoning-budget-message --tools --schema --grammar --stop -n --temp --top-k --top-p
+// --system --think --reasoning-budget --reasoning-budget-message --tools --schema --grammar --stop -n --temp
+// --top-k --top-p
 // --min-p --repeat-penalty --presence-penalty --frequency-penalty
 // --logit-bias --seed. The flags must outlive the command.
 void add_answer_flags(CLI::App& command, AnswerFlags& flags);
@@ -60,9 +61,11 @@ GenerateRequest make_request(const AnswerFlags& flags);
 std::string describe_sampling(const Engine& engine, const GenerateRequest& request);
 // "prompt 512 tokens (0 cached), 310.2 tokens/s; answer 40 tokens, 20.5 tokens/s"
 std::string describe_speed(const Usage& usage);
+// "2 pictures (1 encoded, 1 reused), 640 tokens, 3.1 s"
+std::string describe_images(const Usage& usage);
 
-// Tokens a second, 0 where nothing was measured. The first token of an answer comes out of the prompt's last
-// step: it is no decode step.
+// Tokens a second, 0 where nothing was measured. Pictures take a time of their own. The first token of an
+// answer comes out of the prompt's last step: it is no decode step.
 double prompt_per_second(const Usage& usage);
 double predicted_per_second(const Usage& usage);
 

@@ -5,10 +5,9 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <iostream>
 #include <limits>
+#include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -18,13 +17,17 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "cli/arrays.h"
+#include "cli/verify_pictures.h"
+#include "cli/verify_report.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
 #include "kernels/isa/matmul.h"
 #include "model/decoder.h"
 #include "model/kv_cache.h"
 #include "model/score.h"
+#include "model/vision.h"
 #include "model/weights.h"
+#include "text/tokenizer.h"
 
 namespace exa {
 namespace {
@@ -32,30 +35,21 @@ namespace {
 // docs/numerics.md states these limits and why they lie where they do.
 constexpr double kExactLogitTolerance = 2e-4;
 constexpr double kExactHiddenTolerance = 2e-4;  // of the largest magnitude in the array
-constexpr double kFloatKlTolerance = 8e-4;      // rows computed with fp32 or bf16 activations
-constexpr double kInt8KlTolerance = 3e-3;       // rows computed with int8 activations per 32
+constexpr double kExactTowerTolerance = 1e-4;
+constexpr double kExactPictureLogitTolerance = 5e-4;  // of rows behind pictures
+constexpr double kPixelValueTolerance = 1e-5;
+constexpr double kTowerRmsTolerance = 0.006;
+constexpr double kFloatKlTolerance = 8e-4;  // rows computed with fp32 or bf16 activations
+constexpr double kInt8KlTolerance = 3e-3;   // rows computed with int8 activations per 32
 constexpr std::int64_t kPromptChunk = 512;
 
 struct VerifyOptions {
   std::filesystem::path model;
   std::filesystem::path reference;
+  std::filesystem::path mmproj;
+  std::filesystem::path images;
   int n_threads = 0;
   bool json = false;
-};
-
-struct Difference {
-  double max_abs = 0;
-  double kl_sum = 0;
-  std::int64_t n_rows = 0;
-  std::int64_t top1_equal = 0;
-
-  double mean_kl() const { return n_rows > 0 ? kl_sum / static_cast<double>(n_rows) : 0; }
-  void add(const Difference& other) {
-    max_abs = std::max(max_abs, other.max_abs);
-    kl_sum += other.kl_sum;
-    n_rows += other.n_rows;
-    top1_equal += other.top1_equal;
-  }
 };
 
 double log_sum_exp(std::span<const float> row) {
@@ -87,55 +81,59 @@ Difference compare_row(std::span<const float> reference, std::span<const float> 
   return d;
 }
 
-// What one way of computing (precision and role) gave for one case.
-struct Outcome {
-  std::string case_name;
-  std::string precision;
-  std::string role;
-  Difference logits{};
-  std::optional<double> hidden_max_relative{};
-  std::optional<std::int64_t> greedy_equal{};     // steps that agree before the first that does not
-  std::optional<std::int64_t> greedy_compared{};  // steps until the reference's margin falls below the error
-  bool passed = true;
-};
-
-struct Report {
-  std::vector<Outcome> outcomes;
-  struct Pooled {
-    std::string precision;
-    std::string role;
-    Difference logits;
-    double tolerance;
-    bool passed;
-  };
-  std::vector<Pooled> pooled;
-  std::vector<std::pair<std::string, std::string>> skipped;  // case, why
-  bool passed = true;
-};
-
 struct Case {
   std::string name;
   std::vector<std::int32_t> ids;
   std::vector<std::int32_t> positions;
   std::vector<float> logits;
+  bool shows_pictures = false;
 };
 
 struct Reference {
   std::vector<Case> cases;
+  std::vector<PictureCase> pictures;
+  std::int32_t image_pad = -1;             // the placeholder of a picture's row
   std::vector<std::vector<float>> hidden;  // of case "short"
   std::vector<std::int32_t> greedy_ids;    // continue "short"
   std::vector<float> greedy_margin;
   std::vector<std::pair<std::string, std::string>> skipped;
 };
 
-Reference read_reference(const Checkpoint& file, std::int64_t vocab) {
+// The last rows of a prompt are what a reference with pictures holds.
+Case read_picture_prompt(const Checkpoint& file, const std::string& name, std::int64_t vocab) {
+  Case c{.name = name,
+         .ids = read_i32(file, name + ".ids"),
+         .positions = {},
+         .logits = read_f32(file, name + ".logits_last8"),
+         .shows_pictures = true};
+  c.positions.resize(std::min(c.logits.size() / static_cast<std::size_t>(vocab), c.ids.size()));
+  std::iota(c.positions.begin(), c.positions.end(),
+            static_cast<std::int32_t>(c.ids.size() - c.positions.size()));
+  return c;
+}
+
+void check_logits(const Checkpoint& file, const Case& c, std::int64_t vocab) {
+  if (c.logits.size() == c.positions.size() * static_cast<std::size_t>(vocab)) return;
+  throw Error(ErrorKind::kBadInput,
+              fmt::format("expected {} rows of {} logits, found {} numbers", c.positions.size(), vocab,
+                          c.logits.size()),
+              file.path().string() + ", logits of case " + c.name);
+}
+
+// with_pictures: cases that show some are read too.
+Reference read_reference(const Checkpoint& file, std::int64_t vocab, bool with_pictures) {
   Reference reference;
   for (const TensorInfo& tensor : file.tensors()) {
     constexpr std::string_view kSuffix = ".ids";
     if (!tensor.name.ends_with(kSuffix) || tensor.name == "greedy.ids") continue;
     const std::string name = tensor.name.substr(0, tensor.name.size() - kSuffix.size());
-    if (name.starts_with("image") || name == "two_images") {
-      reference.skipped.emplace_back(name, "needs the vision tower");
+    if (shows_pictures(name)) {
+      if (with_pictures) {
+        reference.cases.push_back(read_picture_prompt(file, name, vocab));
+        check_logits(file, reference.cases.back(), vocab);
+      } else {
+        reference.skipped.emplace_back(name, "needs a vision tower and the pictures");
+      }
       continue;
     }
     if (name == "mtp") {
@@ -152,15 +150,12 @@ Reference read_reference(const Checkpoint& file, std::int64_t vocab) {
       c.positions.resize(c.ids.size());
       std::iota(c.positions.begin(), c.positions.end(), 0);
     }
-    if (c.logits.size() != c.positions.size() * static_cast<std::size_t>(vocab)) {
-      throw Error(ErrorKind::kBadInput,
-                  fmt::format("expected {} rows of {} logits, found {} numbers", c.positions.size(), vocab,
-                              c.logits.size()),
-                  file.path().string() + ", array " + name + ".logits");
-    }
+    check_logits(file, c, vocab);
     reference.cases.push_back(std::move(c));
   }
-  if (file.find("video.frames_u8")) reference.skipped.emplace_back("video", "needs the vision tower");
+  if (file.find("video.frames_u8") && !with_pictures) {
+    reference.skipped.emplace_back("video", "needs a vision tower");
+  }
   const auto is_short = [](const Case& c) { return c.name == "short"; };
   std::stable_partition(reference.cases.begin(), reference.cases.end(), is_short);
   if (!reference.cases.empty() && is_short(reference.cases.front()) && file.find("greedy.ids")) {
@@ -181,10 +176,13 @@ Reference read_reference(const Checkpoint& file, std::int64_t vocab) {
 
 class Verifier {
  public:
-  Verifier(const Checkpoint& checkpoint, ThreadPool& pool, Precision precision)
+  // vision: the checkpoint of the tower; null where no case shows a picture.
+  Verifier(const Checkpoint& checkpoint, const Checkpoint* vision, ThreadPool& pool, Precision precision)
       : backend_(make_cpu_backend(pool)),
         weights_(load_weights(checkpoint, *backend_, precision)),
-        exact_(precision == Precision::kExact) {}
+        exact_(precision == Precision::kExact) {
+    if (vision) vision_ = load_vision_weights(*vision, *backend_, precision);
+  }
 
   const ModelConfig& config() const { return weights_.config; }
 
@@ -199,33 +197,81 @@ class Verifier {
            int8(weights_.head_matrix());
   }
 
-  // All cases in one role; adds outcomes and the pooled verdict to the report.
+  // The tower's rows of all pictures, which the prompts then show.
+  void see(const Reference& reference, Report& report) {
+    if (!vision_) return;
+    VisionTower tower(*vision_, *backend_);
+    for (const PictureCase& c : reference.pictures) {
+      const std::vector<std::vector<float>> embeds = tower.encode(c.inputs);
+      std::vector<float>& rows = rows_[c.name];
+      for (const std::vector<float>& of_one : embeds) rows.insert(rows.end(), of_one.begin(), of_one.end());
+      if (c.embeds.empty()) continue;
+      Outcome outcome{.case_name = c.name, .precision = precision_name(), .role = "tower"};
+      outcome.tower = compare_tower(c, embeds, vision_->config);
+      outcome.passed = outcome.tower->pixel_values_max_abs <= kPixelValueTolerance &&
+                       (exact_ ? outcome.tower->max_abs <= kExactTowerTolerance
+                               : outcome.tower->relative_rms <= kTowerRmsTolerance);
+      report.outcomes.push_back(std::move(outcome));
+    }
+  }
+
+  // All cases in one role; adds outcomes and the pooled verdicts to the report.
   void run(const Reference& reference, const std::string& role, Report& report) {
     const std::int64_t chunk = role == "generated" ? 1 : kPromptChunk;
     Decoder decoder(weights_, *backend_, chunk);
     Difference pooled;
+    Difference behind_pictures;
     for (const Case& c : reference.cases) {
       Outcome outcome{.case_name = c.name, .precision = precision_name(), .role = role};
-      outcome.logits = compare(decoder, c, role, chunk);
+      outcome.logits = compare(decoder, c, given_rows(c, reference.image_pad), role, chunk);
       if (exact_ && c.name == "short" && !reference.hidden.empty() && role == "prompt") {
         outcome.hidden_max_relative = compare_hidden(decoder, c, reference.hidden);
         outcome.passed = *outcome.hidden_max_relative <= kExactHiddenTolerance;
       }
-      if (exact_) outcome.passed = outcome.passed && outcome.logits.max_abs <= kExactLogitTolerance;
-      pooled.add(outcome.logits);
+      if (exact_)
+        outcome.passed = outcome.passed && outcome.logits.max_abs <= exact_tolerance(c.shows_pictures);
+      (c.shows_pictures ? behind_pictures : pooled).add(outcome.logits);
       report.outcomes.push_back(std::move(outcome));
     }
     if (!reference.greedy_ids.empty())
       report.outcomes.push_back(greedy(decoder, reference, role, chunk, pooled.max_abs));
-    const double tolerance = exact_        ? kExactLogitTolerance
-                             : uses_int8() ? kInt8KlTolerance
-                                           : kFloatKlTolerance;
-    const double measured = exact_ ? pooled.max_abs : pooled.mean_kl();
-    report.pooled.push_back(
-        {precision_name(), role, pooled, tolerance, measured <= tolerance && pooled.n_rows > 0});
+    add_pooled("all", role, pooled, exact_tolerance(false), report);
+    if (behind_pictures.n_rows > 0) {
+      add_pooled("pictures", role, behind_pictures, exact_tolerance(true), report);
+    }
   }
 
  private:
+  static double exact_tolerance(bool behind_pictures) {
+    return behind_pictures ? kExactPictureLogitTolerance : kExactLogitTolerance;
+  }
+
+  void add_pooled(const std::string& rows, const std::string& role, const Difference& pooled,
+                  double exact_tolerance, Report& report) const {
+    const double tolerance = exact_ ? exact_tolerance : uses_int8() ? kInt8KlTolerance : kFloatKlTolerance;
+    const double measured = exact_ ? pooled.max_abs : pooled.mean_kl();
+    report.pooled.push_back(
+        {rows, precision_name(), role, pooled, tolerance, measured <= tolerance && pooled.n_rows > 0});
+  }
+
+  // The tower's rows in the places of the case's placeholders.
+  std::vector<GivenRow> given_rows(const Case& c, std::int32_t image_pad) const {
+    if (!c.shows_pictures) return {};
+    const std::vector<float>& rows = rows_.at(c.name);
+    std::vector<GivenRow> given;
+    for (std::size_t i = 0; i < c.ids.size(); ++i) {
+      if (c.ids[i] != image_pad) continue;
+      given.push_back({static_cast<std::int64_t>(i), nullptr});
+    }
+    const auto hidden = static_cast<std::size_t>(config().hidden);
+    if (given.size() * hidden != rows.size()) {
+      throw Error(ErrorKind::kBadInput, fmt::format("case {} has places for {} rows of pictures, expected {}",
+                                                    c.name, given.size(), rows.size() / hidden));
+    }
+    for (std::size_t i = 0; i < given.size(); ++i) given[i].values = rows.data() + i * hidden;
+    return given;
+  }
+
   static Role role_of(const std::string& role) {
     return role == "generated" ? Role::kGenerated : Role::kPrompt;
   }
@@ -236,14 +282,15 @@ class Verifier {
     return KvCache(weights_.config, exact_ ? KvType::kF32 : KvType::kBF16, chunk);
   }
 
-  Difference compare(Decoder& decoder, const Case& c, const std::string& role, std::int64_t chunk) {
+  Difference compare(Decoder& decoder, const Case& c, std::span<const GivenRow> given,
+                     const std::string& role, std::int64_t chunk) {
     KvCache cache = new_cache(chunk);
     Difference total;
     const auto vocab = static_cast<std::size_t>(config().vocab);
     const auto add = [&](std::size_t index, std::span<const float> row) {
       total.add(compare_row(std::span(c.logits).subspan(index * vocab, vocab), row));
     };
-    score(decoder, cache, c.ids, c.positions, chunk, add, role_of(role));
+    score(decoder, cache, c.ids, c.positions, chunk, add, role_of(role), given);
     return total;
   }
 
@@ -302,77 +349,45 @@ class Verifier {
   std::unique_ptr<Backend> backend_;
   Weights weights_;
   bool exact_;
+  std::optional<VisionWeights> vision_;
+  std::map<std::string, std::vector<float>> rows_;  // of the pictures of each case
 };
 
-nlohmann::ordered_json to_json(const Report& report) {
-  const auto number = [](double x) {
-    return std::isfinite(x) ? nlohmann::ordered_json(x) : nlohmann::ordered_json("inf");
-  };
-  nlohmann::ordered_json json;
-  json["passed"] = report.passed;
-  json["cases"] = nlohmann::ordered_json::array();
-  for (const Outcome& o : report.outcomes) {
-    nlohmann::ordered_json row{{"case", o.case_name}, {"precision", o.precision}, {"role", o.role}};
-    if (o.logits.n_rows > 0) {
-      row["rows"] = o.logits.n_rows;
-      row["max_abs"] = number(o.logits.max_abs);
-      row["mean_kl"] = number(o.logits.mean_kl());
-      row["top1_equal"] = o.logits.top1_equal;
-    }
-    if (o.hidden_max_relative) row["hidden_max_relative"] = number(*o.hidden_max_relative);
-    if (o.greedy_compared) {
-      row["greedy_equal"] = *o.greedy_equal;
-      row["greedy_compared"] = *o.greedy_compared;
-    }
-    row["passed"] = o.passed;
-    json["cases"].push_back(row);
-  }
-  json["pooled"] = nlohmann::ordered_json::array();
-  for (const Report::Pooled& p : report.pooled) {
-    json["pooled"].push_back({{"precision", p.precision},
-                              {"role", p.role},
-                              {"rows", p.logits.n_rows},
-                              {"max_abs", number(p.logits.max_abs)},
-                              {"mean_kl", number(p.logits.mean_kl())},
-                              {"top1_equal", p.logits.top1_equal},
-                              {"tolerance", p.tolerance},
-                              {"passed", p.passed}});
-  }
-  json["skipped"] = nlohmann::ordered_json::array();
-  for (const auto& [name, why] : report.skipped) json["skipped"].push_back({{"case", name}, {"why", why}});
-  return json;
-}
+// The tower and the pictures of a reference, where it has cases that show some.
+struct Pictures {
+  std::optional<Checkpoint> tower;
+  std::filesystem::path images;
+};
 
-void print(const Report& report) {
-  fmt::print("{:<12} {:<11} {:<10} {:>5} {:>10} {:>10} {:>9}  {}\n", "case", "precision", "role", "rows",
-             "max |d|", "mean KL", "top-1", "verdict");
-  for (const Outcome& o : report.outcomes) {
-    const char* const verdict = o.passed ? "ok" : "FAILED";
-    if (o.greedy_compared) {
-      fmt::print("{:<12} {:<11} {:<10} {:>5} greedy tokens equal: {} of {} compared  {}\n", o.case_name,
-                 o.precision, o.role, "", *o.greedy_equal, *o.greedy_compared, verdict);
-      continue;
-    }
-    fmt::print("{:<12} {:<11} {:<10} {:>5} {:>10.2e} {:>10.2e} {:>9}  {}\n", o.case_name, o.precision, o.role,
-               o.logits.n_rows, o.logits.max_abs, o.logits.mean_kl(),
-               fmt::format("{}/{}", o.logits.top1_equal, o.logits.n_rows), verdict);
-    if (o.hidden_max_relative)
-      fmt::print("{:<12} hidden states: max relative difference {:.2e}\n", "", *o.hidden_max_relative);
+Pictures find_pictures(const VerifyOptions& options, const Checkpoint& reference) {
+  Pictures pictures;
+  pictures.images = options.images.empty() ? options.reference.parent_path() / "images" : options.images;
+  const auto shows = [](const TensorInfo& tensor) {
+    return shows_pictures(tensor.name.substr(0, tensor.name.find('.')));
+  };
+  const bool shown = std::any_of(reference.tensors().begin(), reference.tensors().end(), shows);
+  if (!shown || (options.images.empty() && !std::filesystem::is_directory(pictures.images))) return pictures;
+  Checkpoint tower = Checkpoint::open(options.mmproj.empty() ? options.model : options.mmproj);
+  if (has_vision(tower)) {
+    pictures.tower = std::move(tower);
+  } else if (!options.mmproj.empty()) {
+    throw Error(ErrorKind::kUnsupported, "the file has no vision tower, expected one",
+                options.mmproj.string());
   }
-  for (const Report::Pooled& p : report.pooled) {
-    const bool exact = p.precision == "exact";
-    fmt::print("{:<12} {:<11} {:<10} {:>5} {} {:.2e}, tolerance {:.0e}  {}\n", "all rows", p.precision,
-               p.role, p.logits.n_rows, exact ? "max |d|" : "mean KL",
-               exact ? p.logits.max_abs : p.logits.mean_kl(), p.tolerance, p.passed ? "ok" : "FAILED");
-  }
-  for (const auto& [name, why] : report.skipped) fmt::print("{:<12} skipped: {}\n", name, why);
-  fmt::print("{}\n", report.passed ? "passed" : "FAILED");
+  return pictures;
 }
 
 void run_verify(const VerifyOptions& options) {
   const Checkpoint checkpoint = Checkpoint::open(options.model);
   const Checkpoint reference_file = Checkpoint::open(options.reference);
-  const Reference reference = read_reference(reference_file, read_config(checkpoint).vocab);
+  const Pictures pictures = find_pictures(options, reference_file);
+  const std::int64_t vocab = read_config(checkpoint).vocab;
+  Reference reference = read_reference(reference_file, vocab, pictures.tower.has_value());
+  if (pictures.tower) {
+    reference.pictures =
+        read_picture_cases(reference_file, pictures.images, read_vision_config(*pictures.tower));
+    reference.image_pad = Tokenizer::from_checkpoint(checkpoint).find("<|image_pad|>").value_or(-1);
+  }
   if (reference.cases.empty()) {
     throw Error(ErrorKind::kBadInput, "expected at least one case (NAME.ids and NAME.logits), found none",
                 options.reference.string());
@@ -381,15 +396,15 @@ void run_verify(const VerifyOptions& options) {
   Report report;
   report.skipped = reference.skipped;
   for (const Precision precision : {Precision::kExact, Precision::kProduction}) {
-    Verifier verifier(checkpoint, pool, precision);
+    Verifier verifier(checkpoint, pictures.tower ? &*pictures.tower : nullptr, pool, precision);
+    verifier.see(reference, report);
     for (const char* role : {"prompt", "generated"}) verifier.run(reference, role, report);
   }
   const auto passed = [](const auto& entry) { return entry.passed; };
   report.passed = std::all_of(report.outcomes.begin(), report.outcomes.end(), passed) &&
                   std::all_of(report.pooled.begin(), report.pooled.end(), passed);
   if (options.json) {
-    std::cout << to_json(report).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-              << '\n';
+    print_json(report);
   } else {
     print(report);
   }
@@ -407,6 +422,10 @@ void add_verify(CLI::App& app) {
   command->add_option("-m,--model", options->model, "A .gguf file or a Hugging Face folder")->required();
   command->add_option("--reference", options->reference, "safetensors with NAME.ids, NAME.logits, …")
       ->required();
+  command->add_option("--mmproj", options->mmproj,
+                      "A .gguf file with the vision tower, where the model has none");
+  command->add_option("--images", options->images,
+                      "Folder of the reference's pictures 0.png, 1.png, … (default: images beside it)");
   command->add_option("-t,--threads", options->n_threads, "Threads (default: physical cores)")
       ->check(CLI::Range(1, 1024));
   command->add_flag("--json", options->json, "One JSON object instead of a table");

@@ -295,11 +295,15 @@ bool EngineImpl::see(std::span<const Picture> pictures, std::span<const PlacedPi
   const auto needed = static_cast<std::size_t>(std::count_if(
       places.begin(), places.end(), [done](const PlacedPicture& place) { return place.end() > done; }));
   if (needed == 0) return true;
-  const std::int64_t n_before = sight_->n_encoded();
+  const std::int64_t encoded_before = sight_->n_encoded();
+  const std::int64_t found_before = sight_->n_found();
+  const Stopwatch looking;
   const auto seen = sight_->rows(pictures.last(needed), *backend_, cancelled);
+  usage.image_seconds = looking.seconds();
   if (!seen) return false;
   std::copy(seen->begin(), seen->end(), rows.end() - static_cast<std::ptrdiff_t>(needed));
-  usage.encoded_images = sight_->n_encoded() - n_before;
+  usage.encoded_images = sight_->n_encoded() - encoded_before;
+  usage.reused_images = sight_->n_found() - found_before;
   return true;
 }
 
@@ -377,6 +381,7 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
   done = cache_.keep_shared(prompt.ids, keys);
   answer.usage.cached_tokens = done;
   std::vector<PictureRows> rows(pictures.size());
+  answer.usage.images = static_cast<std::int64_t>(places.size());
   for (const PlacedPicture& place : places) answer.usage.image_tokens += place.n_tokens;
   if (!see(pictures, places, done, cancelled, rows, answer.usage)) reason = FinishReason::kCancelled;
   std::span<const float> logits;

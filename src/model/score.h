@@ -17,10 +17,10 @@ namespace exa {
 using OnLogits = std::function<void(std::size_t index, std::span<const float> logits)>;
 
 // Appends ids to the cache (which may hold earlier ones) in chunks of `chunk` rows.
-// positions: indices into ids, ascending. Errors: kBadInput for an id outside the vocabulary or a position
-// outside ids.
+// positions: indices into ids, ascending; so are the rows of given, whose ids are placeholders. Errors:
+// kBadInput for an id outside the vocabulary or a position outside ids.
 void score(Decoder& decoder, KvCache& cache, std::span<const std::int32_t> ids,
            std::span<const std::int32_t> positions, std::int64_t chunk, const OnLogits& on_logits,
-           Role role = Role::kPrompt);
+           Role role = Role::kPrompt, std::span<const GivenRow> given = {});
 
 }  // namespace exa

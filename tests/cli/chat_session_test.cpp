@@ -149,6 +149,23 @@ TEST_F(ChatSessionTest, FilesGoWithTheNextQuestion) {
   session_->take("what?");
   ASSERT_EQ(engine_.requests.back().messages.back().content.size(), 2u);
   EXPECT_EQ(*engine_.requests.back().messages.back().content[0].image, "bytes");
+  session_->take("/image " + file("large.png", std::string(10'000'001, 'x')));
+  EXPECT_NE(said().find("10000000"), std::string::npos);
+}
+
+TEST_F(ChatSessionTest, StatsCountPictures) {
+  session_->take("hello");
+  said();
+  session_->take("/stats");
+  EXPECT_EQ(said().find("pictures"), std::string::npos);
+  engine_.usage.images = 3;
+  engine_.usage.encoded_images = 1;
+  engine_.usage.reused_images = 1;
+  engine_.usage.image_tokens = 640;
+  session_->take("what?");
+  said();
+  session_->take("/stats");
+  EXPECT_NE(said().find("3 pictures (1 encoded, 1 reused), 640 tokens"), std::string::npos);
 }
 
 TEST_F(ChatSessionTest, ToolsRunAfterAYesOnly) {

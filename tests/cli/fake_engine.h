@@ -29,6 +29,7 @@ class FakeEngine final : public Engine {
   std::deque<Answer> answers;
   std::vector<GenerateRequest> requests;
   int pause_ms = 0;  // between two pieces of text
+  Usage usage;       // what answers tell beside prompt and completion tokens
 
   const ModelInfo& info() const override { return info_; }
   SamplingOptions defaults(bool) const override {
@@ -49,6 +50,7 @@ class FakeEngine final : public Engine {
       answer = std::move(answers.front());
       answers.pop_front();
     }
+    answer.usage = usage;
     answer.usage.prompt_tokens = static_cast<std::int64_t>(request.messages.size()) * 10;
     answer.usage.completion_tokens = 10;
     Answer said;

@@ -78,8 +78,22 @@ TEST(EngineSight, PicturesStandInThePrompt) {
           ->generate(request_of({user({picture("gif-large.gif"), picture("png-rgba.png"), text("what?")})}),
                      {})
           .usage;
+  EXPECT_EQ(two.images, 2);
   EXPECT_EQ(two.image_tokens, 26);
   EXPECT_EQ(two.encoded_images, 1);  // the other one was known
+}
+
+TEST(EngineSight, ReusedPicturesAreCounted) {
+  const auto engine = load_seeing();
+  const auto ask = [&](const std::string& words) {
+    return engine->generate(request_of({user({text(words), picture("gif-large.gif")})}), {}).usage;
+  };
+  EXPECT_EQ(ask("first").reused_images, 0);
+  const Usage moved = ask("then the same one behind other words");
+  EXPECT_EQ(moved.encoded_images, 0);
+  EXPECT_EQ(moved.reused_images, 1);
+  EXPECT_GT(moved.image_seconds, 0);
+  EXPECT_LE(moved.image_seconds, moved.prefill_seconds);
 }
 
 TEST(EngineSight, AHistorySentAgainCostsNothing) {
@@ -152,6 +166,51 @@ TEST(EngineSight, AVideoNeedsAPlaceInThePrompt) {
     video.frames.push_back(picture(name).image);
   }
   EXPECT_THROW(engine->generate(request_of({user({video, text("what?")})}), {}), Error);
+}
+
+// The published template and its tokens, on the reference's model.
+TEST(EngineSight, VideosAndPicturesOfSeveralTurns) {
+  const fs::path golden = fs::path(EXAONE_SHARED_DIR) / "golden/models/exaone4_5";
+  if (!fs::exists(golden)) GTEST_SKIP() << "no golden data at " << golden;
+  EngineOptions options;
+  options.model = golden;
+  options.n_threads = 2;
+  options.context_tokens = 1024;
+  const auto load = [&] { return Engine::load(options); };
+  const auto engine = load();
+  const auto video_of = [](const std::vector<std::string>& names) {
+    ContentPart video;
+    for (const std::string& name : names) video.frames.push_back(picture(name).image);
+    return video;
+  };
+  const std::vector<std::string> frames = {"png-rgba.png", "png-gamma.png", "png-interlaced.png"};
+  const Usage blind = engine->generate(request_of({user({text("what?")})}), {}).usage;
+
+  const Answer seen = engine->generate(request_of({user({video_of(frames), text("what?")})}), {});
+  EXPECT_EQ(seen.usage.images, 1);
+  EXPECT_EQ(seen.usage.encoded_images, 1);
+  EXPECT_EQ(seen.usage.image_tokens, 2 * 6);
+  EXPECT_EQ(seen.usage.prompt_tokens, blind.prompt_tokens + 12 + 3);  // <vision>, </vision>, a new line
+  const Usage backwards =
+      engine->generate(request_of({user({video_of({frames.rbegin(), frames.rend()}), text("what?")})}), {})
+          .usage;
+  EXPECT_EQ(backwards.encoded_images, 1);
+  EXPECT_LT(backwards.cached_tokens, backwards.prompt_tokens - 12);
+
+  std::vector<Message> turns = {
+      user({picture("gif-large.gif"), text("and"), video_of(frames), text("what?")})};
+  const Answer first = engine->generate(request_of(turns), {});
+  EXPECT_EQ(first.usage.images, 2);
+  EXPECT_EQ(first.usage.image_tokens, 20 + 12);
+  EXPECT_EQ(first.usage.encoded_images, 1);
+  EXPECT_EQ(first.usage.reused_images, 1);
+  turns.push_back(Message("assistant", first.content));
+  turns.push_back(user({text("and this?"), picture("png-interlaced.png")}));
+  const Answer second = engine->generate(request_of(turns), {});
+  EXPECT_EQ(second.usage.images, 3);
+  EXPECT_EQ(second.usage.image_tokens, 20 + 12 + 6);
+  EXPECT_EQ(second.usage.encoded_images, 1);
+  EXPECT_EQ(load()->generate(request_of(turns), {}).content, second.content);
 }
 
 TEST(EngineSight, CancelledWhileItLooks) {

@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from black_box import BAD_INPUT, GOLDEN, IO, MODELS, ROOT, UNSUPPORTED, USAGE, BlackBox, read_safetensors
+from black_box import BAD_INPUT, GOLDEN, IO, MODELS, ROOT, UNSUPPORTED, USAGE, BlackBox, exaone, read_safetensors
 
 TOWER = MODELS / "tiny-vision"
 IMAGES = ROOT / "tests/data/images"
@@ -58,6 +58,11 @@ class Good(Pictures):
         self.assertEqual(arrays["pixel_values"][1], [80 + 24, 1176])
         self.assertEqual(arrays["embeds"][1], [20 + 6, 128])
         self.assertTrue(all(map(math.isfinite, arrays["embeds"][2])))
+
+    def test_verbose_says_what_it_took(self):
+        done = exaone("embed-image", "-m", TOWER, IMAGES / "gif-large.gif", "--output", self.scratch / "o.safetensors", "-v")
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stderr.decode(), r"^pictures .* s, weights .* s, 20 tokens encoded in .* s\n$")
 
     def test_exact_agrees_with_the_reference(self):
         reference = read_safetensors_some(TOWER / "reference.safetensors", ["large.embeds"])["large.embeds"]

@@ -46,7 +46,30 @@ class Verify(BlackBox):
         self.assertGreaterEqual(len(models), 10)
         for model, reference in models:
             with self.subTest(model=f"{model.parent.name}/{model.name}"):
-                self.verify(model, reference)
+                folder = GOLDEN / "models/exaone4_5"
+                sees = folder in (model, *model.parents)
+                flags = ("--images", folder / "images") if sees else ()
+                if model.suffix == ".gguf" and sees:
+                    flags += ("--mmproj", folder / "gguf/mmproj-bf16.gguf")
+                report = self.verify(model, reference, *flags)
+                if not sees:
+                    continue
+                names = {row["case"] for row in report["cases"]}
+                self.assertLessEqual({f"image{i}" for i in range(4)}, names)
+                self.assertEqual([row["case"] for row in report["skipped"] if row["case"] != "mtp"], [])
+                if model == folder:
+                    self.assertLessEqual({"two_images", "video"}, names)
+
+    def test_other_pictures_fail(self):
+        folder = GOLDEN / "models/exaone4_5"
+        if not folder.is_dir():
+            self.skipTest("golden data is not here: ../shared/golden is absent")
+        images = self.scratch / "images"
+        images.mkdir()
+        for i, other in enumerate((1, 1, 2, 3)):
+            (images / f"{i}.png").write_bytes((folder / f"images/{other}.png").read_bytes())
+        self.fail_with(BAD_INPUT, "verify", "-m", folder, "--reference", folder / "reference.safetensors", "--images",
+                       images, saying=["grid"])
 
     def test_thread_count_does_not_matter(self):
         one, three = (self.verify(HYBRID, HYBRID / "reference.safetensors", "-t", n) for n in (1, 3))
