@@ -185,6 +185,12 @@ void take_back_broken_calls(const AnswerParser& parser, Answer& answer) {
   }
 }
 
+// The next turn's history has none of this one's thoughts: it goes back to where they began. Those between
+// calls of tools belong to the turn that called them.
+bool begins_turn(const GenerateRequest& request) {
+  return request.raw || request.messages.back().role != "tool";
+}
+
 PromptBuilder make_prompts(const Checkpoint& checkpoint, const Tokenizer& tokenizer) {
   return {tokenizer, Template::parse(checkpoint.chat_template().value_or(""))};
 }
@@ -400,6 +406,7 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
     done += n;
     emit(Event::Kind::kPrefill);
   }
+  if (done == n_prompt && begins_turn(request)) cache_.hold();
   answer.usage.prefill_seconds = prefill.seconds();
 
   const Stopwatch decode;

@@ -35,6 +35,10 @@ class TokenCache {
   std::span<const float> append(Decoder& decoder, std::span<const TokenId> ids, Role role, bool wants_logits,
                                 std::span<const TokenKey> keys = {}, std::span<const GivenRow> given = {});
 
+  // The tokens that are here can be gone back to, as keep_shared does it, whatever is appended, until the next
+  // hold().
+  void hold() { kv_.hold(); }
+
   // Forgets everything.
   void clear();
 

@@ -1,6 +1,7 @@
 #include "model/kv_cache.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace exa {
 namespace {
@@ -28,10 +29,16 @@ KvCache::KvCache(const ModelConfig& config, KvType type, std::int64_t max_chunk)
     if (specs_[i].window == 0) continue;
     layers_[i].ring_blocks = ring_blocks_for(specs_[i].window, max_chunk);
     layers_[i].blocks.resize(static_cast<std::size_t>(layers_[i].ring_blocks), nullptr);
+    layers_[i].held.resize(layers_[i].blocks.size(), nullptr);
   }
 }
 
 std::byte* KvCache::new_block() {
+  if (!spare_.empty()) {
+    std::byte* const block = spare_.back();
+    spare_.pop_back();
+    return block;
+  }
   const std::size_t block_bytes = kv_block_bytes(type_, n_kv_heads_, head_dim_);
   const std::size_t per_buffer = std::max<std::size_t>(1, kBufferBytes / block_bytes);
   if (blocks_left_ == 0) {
@@ -50,6 +57,7 @@ void KvCache::reserve(std::int64_t n_tokens) {
       while (static_cast<std::int64_t>(layer.blocks.size()) < needed) layer.blocks.push_back(new_block());
       continue;
     }
+    if (held_length_ > 0) set_aside(layer, n_tokens);
     const auto used = static_cast<std::size_t>(std::min(needed, layer.ring_blocks));
     for (std::size_t i = 0; i < used; ++i) {
       if (!layer.blocks[i]) layer.blocks[i] = new_block();
@@ -62,16 +70,63 @@ void KvCache::advance(std::int64_t n_tokens) {
   highest_ = std::max(highest_, length_);
 }
 
+// The blocks that held positions stand in, before the next rows take their slots.
+void KvCache::set_aside(Layer& layer, std::int64_t n_tokens) {
+  const std::int64_t last_held = (held_highest_ - 1) / kKvBlock;
+  const std::int64_t first = std::max(length_ / kKvBlock, std::max(last_held + 1, layer.ring_blocks));
+  const std::int64_t last = std::min((length_ + n_tokens - 1) / kKvBlock, last_held + layer.ring_blocks);
+  for (std::int64_t block = first; block <= last; ++block) {
+    const auto slot = static_cast<std::size_t>(block % layer.ring_blocks);
+    if (layer.held[slot]) continue;
+    std::byte* const fresh = new_block();
+    layer.held[slot] = std::exchange(layer.blocks[slot], fresh);
+  }
+}
+
+void KvCache::end_hold(bool restore) {
+  for (Layer& layer : layers_) {
+    for (std::size_t slot = 0; slot < layer.held.size(); ++slot) {
+      if (!layer.held[slot]) continue;
+      if (restore) std::swap(layer.held[slot], layer.blocks[slot]);
+      spare_.push_back(std::exchange(layer.held[slot], nullptr));
+    }
+  }
+}
+
+void KvCache::hold() {
+  end_hold(false);
+  held_length_ = length_;
+  held_highest_ = highest_;
+}
+
+// Whether rings written up to `highest` still store what row `length` would look back at.
+bool KvCache::rings_reach(std::int64_t length, std::int64_t highest) const {
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (layers_[i].ring_blocks == 0) continue;
+    const std::int64_t oldest_kept = (highest - 1) / kKvBlock - layers_[i].ring_blocks + 1;
+    const std::int64_t oldest_needed = std::max<std::int64_t>(0, length - specs_[i].window + 1) / kKvBlock;
+    if (oldest_needed < oldest_kept) return false;
+  }
+  return true;
+}
+
 std::int64_t KvCache::truncate(std::int64_t length) {
   if (length >= length_) return length_;
-  for (std::size_t i = 0; i < layers_.size() && length > 0; ++i) {
-    if (layers_[i].ring_blocks == 0) continue;
-    const std::int64_t oldest_kept = (highest_ - 1) / kKvBlock - layers_[i].ring_blocks + 1;
-    const std::int64_t oldest_needed = std::max<std::int64_t>(0, length - specs_[i].window + 1) / kKvBlock;
-    if (oldest_needed < oldest_kept) length = 0;
+  if (!rings_reach(length, highest_)) {
+    length = std::min(length, held_length_);
+    if (length > 0 && rings_reach(length, held_highest_)) {
+      end_hold(true);
+      highest_ = held_highest_;
+    } else {
+      length = 0;
+    }
   }
   length_ = length;
-  if (length == 0) highest_ = 0;
+  held_length_ = std::min(held_length_, length);
+  if (length == 0) {
+    end_hold(false);
+    highest_ = 0;
+  }
   return length_;
 }
 
@@ -95,7 +150,7 @@ std::size_t KvCache::bytes_for(const ModelConfig& config, KvType type, std::int6
   std::int64_t n_blocks = 0;
   for (const LayerSpec& spec : config.layers) {
     const std::int64_t all = blocks_for(n_tokens);
-    n_blocks += spec.window == 0 ? all : std::min(all, ring_blocks_for(spec.window, max_chunk));
+    n_blocks += spec.window == 0 ? all : std::min(all, 2 * ring_blocks_for(spec.window, max_chunk));
   }
   return static_cast<std::size_t>(n_blocks) *
          kv_block_bytes(type, static_cast<int>(config.n_kv_heads), static_cast<int>(config.head_dim));

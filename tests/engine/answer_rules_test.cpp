@@ -51,6 +51,7 @@ TEST(AnswerRules, Row15TheBudgetEndsTheThinking) {
     request.think = Think::kOn;
     request.reasoning_budget = 8;
     request.reasoning_budget_message = "Enough thought.";
+    request.sampling.logit_bias = bias_against_ends(tiny_model(name));
     const Answer answer = engine_of(name).generate(request, {});
     EXPECT_TRUE(answer.reasoning.ends_with("Enough thought.")) << answer.reasoning;
     EXPECT_GE(answer.usage.reasoning_tokens, 8);

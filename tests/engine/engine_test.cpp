@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "engine/tiny_models.h"
+#include "formats/checkpoint.h"
+#include "text/tokenizer.h"
 
 namespace exa {
 namespace {
@@ -171,6 +173,42 @@ TEST(Engine, ASecondTurnComputesOnlyWhatIsNew) {
     EXPECT_EQ(fresh.usage.cached_tokens, 0);
     EXPECT_EQ(all_text(second), all_text(fresh)) << name;
     EXPECT_EQ(second.usage.completion_tokens, fresh.usage.completion_tokens);
+  }
+}
+
+// A thought longer than the rings of the window layers (576 positions here), which history is rendered
+// without.
+TEST(Engine, ATurnAfterALongThoughtComputesOnlyWhatIsNew) {
+  for (const std::string name : {"tiny-exaone4-hybrid", "tiny-exaone4_5"}) {
+    const auto engine = load(name, 2, 2040);
+    GenerateRequest request = question("깊이 생각해 보세요.", 640, 1.0);
+    request.think = Think::kOn;
+    request.sampling.logit_bias = bias_against_ends(tiny_model(name));
+    const Tokenizer tokenizer = Tokenizer::from_checkpoint(Checkpoint::open(tiny_model(name)));
+    request.sampling.logit_bias[*tokenizer.find("</think>")] = -100;
+    const Answer thought = engine->generate(request, {});
+    ASSERT_EQ(thought.usage.reasoning_tokens, 640) << name;
+    const std::int64_t n_first = thought.usage.prompt_tokens;
+
+    // A call of a tool belongs to the turn: its thoughts stay until the person asks again.
+    Message call("assistant", "");
+    call.reasoning = thought.reasoning;
+    call.tool_calls = {{"call_1", "look", "{}"}};
+    Message result("tool", "맑음");
+    result.tool_call_id = "call_1";
+    GenerateRequest with_result = request;
+    with_result.messages.push_back(call);
+    with_result.messages.push_back(result);
+    EXPECT_GE(engine->generate(with_result, {}).usage.cached_tokens, n_first - 8) << name;
+
+    with_result.messages.push_back({"assistant", "네."});
+    with_result.messages.push_back({"user", "And now?"});
+    with_result.max_tokens = 12;
+    const Answer next = engine->generate(with_result, {});
+    EXPECT_GE(next.usage.cached_tokens, n_first - 8) << name;
+    const Answer fresh = load(name, 2, 2040)->generate(with_result, {});
+    EXPECT_EQ(fresh.usage.cached_tokens, 0);
+    EXPECT_EQ(all_text(next), all_text(fresh)) << name;
   }
 }
 

@@ -1,9 +1,11 @@
 // The tiny checkpoints of the repository, and those beside it where they are: random weights, real machinery.
 #pragma once
 
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +26,14 @@ inline std::filesystem::path tiny_model(const std::string& name) {
 }
 inline std::filesystem::path golden_model(const std::string& name) {
   return std::filesystem::path(EXAONE_SHARED_DIR) / "golden/models" / name;
+}
+
+// A bias against every token that ends a text: noise of random weights would end many at once.
+inline std::map<std::int32_t, double> bias_against_ends(const std::filesystem::path& model) {
+  const Tokenizer tokenizer = Tokenizer::from_checkpoint(Checkpoint::open(model));
+  std::map<std::int32_t, double> bias;
+  for (const TokenId id : tokenizer.end_of_generation()) bias[id] = -100;
+  return bias;
 }
 
 // What an engine is made of, laid open.

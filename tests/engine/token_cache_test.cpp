@@ -31,8 +31,9 @@ std::vector<TokenId> some_ids(std::size_t n, std::size_t vocab) {
 
 // A decision whose reference margin (highest logit minus the next) is below the arithmetic's error may fall
 // otherwise, and from there on the two texts have nothing in common: the comparison ends at the first such
-// step. Exact arithmetic is held to 2e-4 a logit (docs/numerics.md). Activations, keys and values rounded to bf16 move a
-// logit by 0.01 (rms over all, mean KL 4e-5), so that a margin of 0.05 is 3.5 times what two of them move it.
+// step. Exact arithmetic is held to 2e-4 a logit (docs/numerics.md). Activations, keys and values rounded to
+// bf16 move a logit by 0.01 (rms over all, mean KL 4e-5), so that a margin of 0.05 is 3.5 times what two of
+// them move it.
 constexpr float kExactMargin = 1e-3f;
 constexpr float kProductionMargin = 5e-2f;
 
@@ -157,6 +158,39 @@ TEST(TokenCache, ALongWayBackInARingStartsAnewWithTheSameBits) {
   const auto again = logits_after(model, cache, prompt.subspan(static_cast<std::size_t>(kept)));
   TokenCache fresh = new_cache(model);
   EXPECT_EQ(again, logits_after(model, fresh, prompt));
+}
+
+// What stood there at hold() is gone back to with the same bits, more than once, however long the text got.
+TEST(TokenCache, WhatIsHeldStaysThroughARingThatGoesOn) {
+  for (const std::string name : {"tiny-exaone4-hybrid", "tiny-exaone4_5"}) {
+    OpenedModel model(tiny_model(name), 2, Precision::kProduction, 32);
+    const auto vocab = static_cast<std::size_t>(model.weights.config.vocab);
+    const std::vector<TokenId> prompt = some_ids(150, vocab);
+    TokenCache cache = new_cache(model);
+    for (std::size_t begin = 0; begin < prompt.size(); begin += 30) {
+      cache.append(model.decoder, std::span(prompt).subspan(begin, 30), Role::kPrompt, false);
+    }
+    cache.hold();
+    for (const std::int64_t shared : {150, 146, 140}) {
+      for (TokenId i = 0; i < 40; ++i) {
+        const std::vector<TokenId> thought(10, static_cast<TokenId>(100 + i));
+        cache.append(model.decoder, thought, Role::kGenerated, false);
+      }
+      std::vector<TokenId> next(prompt.begin(), prompt.begin() + shared);
+      for (const TokenId id : {5, 6, 7, 8, 9}) next.push_back(id);
+      ASSERT_EQ(cache.keep_shared(next), shared) << name;
+      const auto row = logits_after(model, cache, std::span(next).subspan(static_cast<std::size_t>(shared)));
+      TokenCache fresh = new_cache(model);
+      for (std::size_t begin = 0; begin < next.size(); begin += 32) {
+        const auto piece = std::span(next).subspan(begin, std::min<std::size_t>(32, next.size() - begin));
+        if (begin + piece.size() < next.size()) {
+          fresh.append(model.decoder, piece, Role::kPrompt, false);
+        } else {
+          EXPECT_EQ(row, logits_after(model, fresh, piece)) << name << " " << shared;
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <random>
 #include <set>
+#include <vector>
 
 namespace exa {
 namespace {
@@ -63,6 +67,86 @@ TEST(KvCache, TruncateKeepsWhatTheRingStillHolds) {
   EXPECT_EQ(cache.truncate(500), 0);
 }
 
+void append(KvCache& cache, std::int64_t n_tokens) {
+  for (std::int64_t i = 0; i < n_tokens; ++i) {
+    cache.reserve(1);
+    cache.advance(1);
+  }
+}
+
+TEST(KvCache, HeldBlocksComeBackAndTheirMemoryIsUsedAgain) {
+  const std::int64_t window = 100;
+  KvCache cache(two_layers(window), KvType::kBF16, 8);
+  append(cache, 1000);
+  const KvView before = cache.view(0);
+  const std::vector<std::byte*> held(before.blocks, before.blocks + before.n_blocks);
+  cache.hold();
+  append(cache, 3000);
+  EXPECT_EQ(cache.truncate(2000), 1000);  // the rings do not reach, what was held is what is left
+  const KvView after = cache.view(0);
+  EXPECT_EQ(std::vector<std::byte*>(after.blocks, after.blocks + after.n_blocks), held);
+  const std::size_t n_bytes = cache.size_bytes();
+  for (int i = 0; i < 5; ++i) {
+    append(cache, 3000);
+    EXPECT_EQ(cache.truncate(996), 996);
+    cache.hold();
+  }
+  EXPECT_LE(cache.size_bytes(), n_bytes + kv_block_bytes(KvType::kBF16, 2, 16) * 100);
+  EXPECT_EQ(cache.truncate(0), 0);
+  append(cache, 3000);
+  EXPECT_EQ(cache.truncate(996), 0);  // nothing is held any more
+}
+
+TEST(KvCache, APlaceBeforeTheHeldOneIsReachedAsFarAsItWasThen) {
+  KvCache cache(two_layers(24), KvType::kBF16, 64);
+  append(cache, 500);
+  cache.hold();
+  append(cache, 1000);
+  EXPECT_EQ(cache.truncate(460), 460);
+  append(cache, 1000);
+  EXPECT_EQ(cache.truncate(480), 460);  // 460 to 480 were written anew
+  append(cache, 1000);
+  EXPECT_EQ(cache.truncate(300), 0);
+}
+
+// With any sequence of steps, every slot that a row may look back at holds the block that was written there.
+TEST(KvCache, BlocksAreThoseOfTheirPositionsWhateverHappens) {
+  std::minstd_rand random(7);
+  const auto below = [&random](std::int64_t n) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint_fast32_t>(n));
+  };
+  const std::int64_t window = 70;
+  for (int round = 0; round < 200; ++round) {
+    KvCache cache(two_layers(window), KvType::kBF16, 40);
+    std::vector<std::int64_t> written;  // a number for each position, in the block of its ring
+    std::int64_t serial = 0;
+    for (int step = 0; step < 60; ++step) {
+      const std::int64_t what = below(8);
+      if (what == 0) cache.hold();
+      if (what == 1 && cache.length() > 0) {
+        cache.truncate(below(cache.length()) / 2 + cache.length() / 2);
+        written.resize(static_cast<std::size_t>(cache.length()));
+      }
+      const std::int64_t n = 1 + below(40);
+      cache.reserve(n);
+      const KvView ring = cache.view(0);
+      const auto slot = [&](std::int64_t position) {
+        std::byte* const block = ring.blocks[position / kKvBlock % ring.n_blocks];
+        return reinterpret_cast<std::int64_t*>(block) + position % kKvBlock;
+      };
+      const std::int64_t first = cache.length();
+      for (std::int64_t position = first; position < first + n; ++position) {
+        written.push_back(++serial);
+        *slot(position) = serial;
+      }
+      for (std::int64_t p = std::max<std::int64_t>(0, first - window + 1); p < first + n; ++p) {
+        ASSERT_EQ(*slot(p), written[static_cast<std::size_t>(p)]) << round << " " << step << " " << p;
+      }
+      cache.advance(n);
+    }
+  }
+}
+
 TEST(KvCache, WithoutWindowsEveryPrefixStays) {
   ModelConfig config = two_layers(24);
   config.layers = {{.window = 0, .rope = true}};
@@ -77,7 +161,7 @@ TEST(KvCache, WithoutWindowsEveryPrefixStays) {
 TEST(KvCache, SizeIsWhatItSays) {
   const ModelConfig config = two_layers(24);
   EXPECT_EQ(KvCache::bytes_for(config, KvType::kBF16, 8, 320),
-            (10 + 2) * kv_block_bytes(KvType::kBF16, 2, 16));
+            (10 + 4) * kv_block_bytes(KvType::kBF16, 2, 16));
   EXPECT_EQ(KvCache::bytes_for(config, KvType::kF32, 8, 0), 0u);
 }
 
