@@ -5,6 +5,8 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
+from tasks.pictures import COLORS, PLACES, SHAPES
+
 RGB = {"red": (220, 40, 40), "blue": (40, 70, 220), "green": (40, 160, 60), "yellow": (240, 210, 40), "black": (20, 20, 20),
        "orange": (245, 140, 30), "purple": (140, 50, 170), "gray": (130, 130, 130), "white": (255, 255, 255),
        "cream": (250, 243, 220), "sky": (215, 236, 250), "pink": (252, 226, 232)}
@@ -12,6 +14,8 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 PATCH, MERGE = 14, 2
 CELL = PATCH * MERGE
 MIN_PIXELS, MAX_PIXELS = 3136, 3211264
+COLOR_NAMES, SHAPE_NAMES = list(COLORS), list(SHAPES)
+CELL_CLASSES = (len(COLORS) + 1, len(SHAPES) + 1, len(PLACES))
 FINE = 3  # drawn this many times larger, then reduced: smooth edges
 
 
@@ -73,3 +77,24 @@ def patches(image):
     cut = pixels.reshape(3, h // CELL, MERGE, PATCH, w // CELL, MERGE, PATCH).transpose(1, 4, 2, 5, 0, 3, 6)
     still = np.broadcast_to(cut[..., None, :, :], (*cut.shape[:5], 2, PATCH, PATCH))  # a still image: one frame twice
     return np.ascontiguousarray(still).reshape(-1, 3 * 2 * PATCH * PATCH), (1, h // PATCH, w // PATCH)
+
+
+def cells(scene):
+    """What each picture token covers, i64 [tokens, 3]: colour and shape of the object there (0 for none, else its index + 1)
+    and the place of its middle. Only training looks at it."""
+    h, w = grid_pixels(scene["height"], scene["width"])
+    rows, columns = h // CELL, w // CELL
+    things = {thing["place"]: thing for thing in scene["objects"]}
+    side = min(scene["width"], scene["height"]) / 6
+    out = np.zeros((rows, columns, 3), np.int64)
+    for r in range(rows):
+        for c in range(columns):
+            x, y = (c + 0.5) / columns * 3, (r + 0.5) / rows * 3
+            place = int(y) * 3 + int(x)
+            out[r, c, 2] = place
+            thing = things.get(place)
+            if thing:
+                far = max(abs(x % 1 - 0.5) * scene["width"] / 3, abs(y % 1 - 0.5) * scene["height"] / 3)
+                if far <= side * thing["size"] + CELL / 4:
+                    out[r, c, :2] = COLOR_NAMES.index(thing["color"]) + 1, SHAPE_NAMES.index(thing["shape"]) + 1
+    return out.reshape(-1, 3)

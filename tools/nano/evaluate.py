@@ -142,21 +142,21 @@ def first_drafts(folder, n):
     import torch
     from safetensors.torch import load_file
     from tokenizers import Tokenizer
-    from model import WINDOW, Nano
+    from model import Nano
     from packing import Documents, batch_of
     tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
     nano = Nano(tokenizer.get_vocab_size()).eval()
     weights = load_file(Path(folder) / "model.safetensors")
     nano.main.load_state_dict({k: v for k, v in weights.items() if not k.startswith("mtp.")}, strict=False)
     nano.mtp.load_state_dict({k[4:]: v for k, v in weights.items() if k.startswith("mtp.")})
-    documents = Documents(tokenizer, "text", SEED)
+    documents = Documents(tokenizer, SEED)
     for task in TASKS:
         right = drafted = 0
         for item in suite(task, n):
-            doc = documents.of_item(item, True)
+            batch = batch_of([documents.of_item(item, True)], "cpu")
             with torch.inference_mode():
-                _, _, _, tried, hits = nano.losses(batch_of([[doc]], len(doc.ids), WINDOW, "cpu"), True)
-            right, drafted = right + int(hits), drafted + int(tried)
+                right += int(nano.losses(batch, True)["right"])
+            drafted += batch.n_drafted
         print(f"{task:14}{right / drafted:8.3f}  of {drafted} drafts")
 
 

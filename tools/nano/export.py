@@ -1,6 +1,6 @@
 """A trained run as a Hugging Face folder, and as GGUF by the engine's own tools.
 
-    python tools/nano/export.py RUN FOLDER [--exaone build/release/exaone] [--stage pictures]
+    python tools/nano/export.py RUN FOLDER [--exaone build/release/exaone]
 
 FOLDER is what transformers loads: config, generation settings, tokenizer, chat template, image processor, bf16 weights
 under the published names (mtp.* among them). The script loads it again and refuses a folder that computes otherwise.
@@ -21,6 +21,7 @@ from transformers import AutoTokenizer, Exaone4_5_ForConditionalGeneration
 import document
 import drawing
 from model import Nano, published_config
+from packing import Documents, batch_of
 from tasks import draw
 
 # Every value is stated: an engine that knows the family would take the big model's for those left out.
@@ -73,10 +74,11 @@ def check_folder(model, folder):
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     if ids != plain.encode(text, add_special_tokens=False).ids:
         raise SystemExit("transformers' tokenizer gives other ids than tokenizer.json")
-    made = [drawing.patches(drawing.draw(scene)) for scene in item.pictures]
-    ids = torch.tensor([document.expand_pictures(ids, 67, [drawing.n_tokens(s) for s in item.pictures])])
-    pixels = {"pixel_values": torch.cat([torch.from_numpy(p) for p, _ in made]), "image_grid_thw": torch.tensor([g for _, g in made])}
-    error = (loaded(input_ids=ids, **pixels).logits - model.main(input_ids=ids, **pixels).logits).abs().max().item()
+    batch = batch_of([Documents(plain, 0).of_item(item, True)], "cpu")
+    mine = model.main.lm_head(model(batch, False)[0])
+    length = batch.n_tokens
+    theirs = loaded(input_ids=batch.ids[:, :length], pixel_values=batch.patches, image_grid_thw=batch.grids).logits
+    error = (theirs - mine[:, :length]).abs().max().item()
     if not error < 1e-4:
         raise SystemExit(f"transformers' logits differ by {error}")
     print(f"{folder}: transformers agrees (largest difference of a logit {error:.1e})")
@@ -100,12 +102,11 @@ def main():
     parser = argparse.ArgumentParser(description="Export EXAONE-nano")
     parser.add_argument("run")
     parser.add_argument("folder")
-    parser.add_argument("--stage", default="pictures")
     parser.add_argument("--exaone", help="the engine's binary, for GGUF")
     options = parser.parse_args()
     run, folder = Path(options.run), Path(options.folder)
     model = Nano(Tokenizer.from_file(str(run / "tokenizer.json")).get_vocab_size())
-    state = torch.load(run / f"{options.stage}.pt", map_location="cpu", weights_only=True)
+    state = torch.load(run / "state.pt", map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     write_folder(model, run / "tokenizer.json", folder)
     check_folder(model, folder)

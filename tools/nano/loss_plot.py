@@ -1,6 +1,6 @@
 """A loss log as a picture: SVG, standard library only.
 
-    python tools/nano/loss_plot.py RUN/text.csv OUT.svg
+    python tools/nano/loss_plot.py RUN/log.csv OUT.svg
 """
 
 import csv
@@ -8,7 +8,7 @@ import math
 import sys
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760, 400, 60, 30, 20, 45
-CURVES = (("loss", "#1f5fbf"), ("draft_loss", "#c05a1f"))
+CURVES = (("loss", "#1f5fbf"), ("draft_loss", "#c05a1f"), ("cell_loss", "#3f8f3f"))
 
 
 def _points(rows, column):

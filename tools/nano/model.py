@@ -9,6 +9,9 @@ from torch import nn
 from transformers import Exaone4_5_Config, Exaone4_5_ForConditionalGeneration
 from transformers.models.exaone4.modeling_exaone4 import Exaone4DecoderLayer, Exaone4RMSNorm
 
+from drawing import CELL_CLASSES
+from short_rows import ShortRows
+
 WINDOW = 256
 
 
@@ -21,7 +24,7 @@ def published_config(vocab_size):
         "tie_word_embeddings": True, "vocab_size": vocab_size,
         "text_config": {
             "model_type": "exaone4_5_text", "architectures": ["Exaone4ForCausalLM"], "dtype": "bfloat16",
-            "vocab_size": vocab_size, "hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": len(layer_types),
+            "vocab_size": vocab_size, "hidden_size": 256, "intermediate_size": 256, "num_hidden_layers": len(layer_types),
             "num_attention_heads": 8, "num_key_value_heads": 2, "hidden_act": "silu", "rms_norm_eps": 1e-5,
             "max_position_embeddings": 8192, "initializer_range": 0.02, "attention_dropout": 0.0, "use_cache": True,
             "sliding_window": WINDOW, "sliding_window_pattern": "LLLG", "layer_types": layer_types,
@@ -55,17 +58,16 @@ class DraftLayer(nn.Module):
         self.layers = nn.ModuleList([Exaone4DecoderLayer(text_config, 0)])  # layer 0 is a sliding one with RoPE
         self.norm = Exaone4RMSNorm(hidden, eps)
 
-    def forward(self, next_embeds, hidden, mask, rotation):
-        z = self.fc(torch.cat([self.pre_fc_norm_embedding(next_embeds), self.pre_fc_norm_hidden(hidden)], -1))
-        return self.norm(self.layers[0](z, attention_mask=mask, position_embeddings=rotation))
-
 
 class Nano(nn.Module):
-    def __init__(self, vocab_size):
+    def __init__(self, vocab_size, compiled=False):
         super().__init__()
+        self.rows = ShortRows(compiled)
         config = transformers_config(vocab_size)
         self.main = Exaone4_5_ForConditionalGeneration._from_config(config, attn_implementation="sdpa", dtype=torch.float32)
         self.mtp = DraftLayer(self.main.config.text_config)
+        # Only for training: says of each picture token what is drawn there, so that the tower learns from every token.
+        self.cell_heads = nn.ModuleList([nn.Linear(256, n) for n in CELL_CLASSES])
         self._initialize()
 
     @torch.no_grad()
@@ -86,33 +88,37 @@ class Nano(nn.Module):
         return self.main.model.language_model
 
     def forward(self, batch, draft):
-        """batch: see packing.Batch → (final hidden states, draft hidden states or None)."""
-        embeds = self.text.embed_tokens(batch.ids)
+        """batch: see packing.Batch → (final hidden states, draft hidden states or None, rows of the pictures or None)."""
+        embeds, seen = self.text.embed_tokens(batch.ids), None
         if batch.patches is not None:
             seen = self.main.model.visual(batch.patches, grid_thw=batch.grids).pooler_output
             embeds = embeds.masked_scatter((batch.ids == 67).unsqueeze(-1), seen.to(embeds.dtype))
-        masks = {"full_attention": batch.full_mask, "sliding_attention": batch.sliding_mask}
-        hidden = self.text(inputs_embeds=embeds, attention_mask=masks, position_ids=batch.positions, use_cache=False).last_hidden_state
-        if not draft:
-            return hidden, None
-        rotation = self.text.rotary_emb(embeds, batch.positions)
-        shifted = torch.roll(embeds, -1, dims=1)
-        return hidden, self.mtp(shifted, hidden, batch.sliding_mask, rotation)
+        hidden, rotation = self.rows.text(self.text, embeds, self.main.config.text_config.layer_types, WINDOW)
+        return hidden, self.draft(torch.roll(embeds, -1, dims=1), hidden, rotation) if draft else None, seen
+
+    def draft(self, next_embeds, hidden, rotation):
+        mtp, rows = self.mtp, self.rows
+        eps = mtp.norm.variance_epsilon
+        z = mtp.fc(torch.cat([rows.normed(next_embeds, mtp.pre_fc_norm_embedding.weight, eps),
+                              rows.normed(hidden, mtp.pre_fc_norm_hidden.weight, eps)], -1))
+        return rows.normed(rows.layer(mtp.layers[0], z, rotation, WINDOW), mtp.norm.weight, eps)
 
     def losses(self, batch, draft):
-        """(summed loss, learned tokens, summed draft loss, drafted tokens, right drafts); the head meets learned rows only."""
-        hidden, drafts = self(batch, draft)
+        """Sums over the batch. text: the loss of the learned tokens; with a draft also draft and the number of right ones;
+        with pictures also cells, the loss of what lies where. The head meets learned rows only."""
+        hidden, drafts, seen = self(batch, draft)
         rows = batch.targets >= 0
-        loss = nn.functional.cross_entropy(self.main.lm_head(hidden[rows]).float(), batch.targets[rows], reduction="sum")
-        if drafts is None:
-            return loss, rows.sum(), None, None, None
-        # The row at p knows x[p+1] and proposes x[p+2], which is the target of the row at p+1 of the same document.
-        ahead = torch.roll(batch.targets, -1, dims=1)
-        ahead[:, -1] = -1
-        rows2 = (ahead >= 0) & (torch.roll(batch.documents, -1, dims=1) == batch.documents)
-        logits = self.main.lm_head(drafts[rows2]).float()
-        draft_loss = nn.functional.cross_entropy(logits, ahead[rows2], reduction="sum")
-        return loss, rows.sum(), draft_loss, rows2.sum(), (logits.argmax(-1) == ahead[rows2]).sum()
+        sums = {"text": nn.functional.cross_entropy(self.main.lm_head(hidden[rows]), batch.targets[rows], reduction="sum")}
+        if seen is not None:
+            sums["cells"] = sum(nn.functional.cross_entropy(head(seen), batch.cells[:, i], reduction="sum")
+                                for i, head in enumerate(self.cell_heads))
+        if draft:
+            # The row at p knows x[p+1] and proposes x[p+2], which is the target of the row at p+1.
+            ahead, rows = batch.targets[:, 1:], batch.targets[:, 1:] >= 0
+            logits = self.main.lm_head(drafts[:, :-1][rows])
+            sums["draft"] = nn.functional.cross_entropy(logits, ahead[rows], reduction="sum")
+            sums["right"] = (logits.argmax(-1) == ahead[rows]).sum()
+        return sums
 
     def checkpoint(self):
         """Published names → tensors; a tied head is left out."""

@@ -14,16 +14,13 @@ import drawing
 from tasks import draw, draw_chain
 
 IMAGE = 67
+LONGEST = 768  # documents with more tokens are left out
 
-# Share of each task among the documents of a stage.
-STAGES = {
-    "text": {"identity": 5, "words": 12, "arithmetic": 26, "sorting": 10, "table_facts": 12, "instructions": 10, "tool_calls": 15,
-             "memory": 7, "chain": 8},
-    "pictures": {"pictures": 50, "identity": 3, "words": 6, "arithmetic": 14, "sorting": 5, "table_facts": 6, "instructions": 4,
-                 "tool_calls": 7, "memory": 3, "chain": 2},
-}
+# Share of each task among the documents.
+SHARES = {"pictures": 26, "arithmetic": 18, "tool_calls": 10, "words": 9, "chain": 4, "sorting": 7, "table_facts": 7, "instructions": 6,
+          "memory": 6, "identity": 5}
 # How often a task's answer is learned with its thinking.
-THINKING = {"arithmetic": 0.8}
+THINKING = {"arithmetic": 0.8, "pictures": 0.75}
 THINKING_ELSEWHERE = 0.6
 
 
@@ -37,21 +34,21 @@ class Document:
 
 @dataclass
 class Batch:
-    ids: torch.Tensor  # [rows, length] i64
-    positions: torch.Tensor  # [rows, length] i64, from 0 in each document
-    documents: torch.Tensor  # [rows, length] i64, which document of the row
+    ids: torch.Tensor  # [rows, length] i64, 0 after a document's end
     targets: torch.Tensor  # [rows, length] i64: the next id where it is learned, else -1
-    full_mask: torch.Tensor  # [rows, 1, length, length] bool
-    sliding_mask: torch.Tensor
+    n_tokens: int
+    n_learned: int
+    n_drafted: int  # learned tokens with a token before them to draft from
     patches: torch.Tensor = None  # [patches, 1176] f32 of all pictures in order
     grids: torch.Tensor = None  # [pictures, 3]
+    cells: torch.Tensor = None  # [picture tokens, 3] i64: see drawing.cells
+    following: tuple = None  # where the next batch begins
 
 
 class Documents:
-    def __init__(self, tokenizer, stage, seed):
+    def __init__(self, tokenizer, seed):
         self.tokenizer, self.seed = tokenizer, seed
-        self.tasks, self.weights = zip(*sorted(STAGES[stage].items()))
-        self.stage = stage
+        self.tasks, self.weights = zip(*sorted(SHARES.items()))
         self.newline = tokenizer.encode("\n", add_special_tokens=False).ids[0]
 
     def of_item(self, item, thinking):
@@ -60,75 +57,60 @@ class Documents:
         return Document(ids, document.learned(ids, self.newline), item.pictures)
 
     def __call__(self, index):
-        rng = random.Random(f"{self.seed} {self.stage} {index}")
+        rng = random.Random(f"{self.seed} document {index}")
         task = rng.choices(self.tasks, self.weights)[0]
-        item = draw_chain(self.seed, index) if task == "chain" else draw(task, self.seed, f"{self.stage} {index}", "train")
+        item = draw_chain(self.seed, index) if task == "chain" else draw(task, self.seed, f"document {index}", "train")
         made = self.of_item(item, rng.random() < THINKING.get(item.task, THINKING_ELSEWHERE))
         made.index = index
         return made
 
 
-def batch_of(rows, length, window, device):
-    """rows: lists of Documents that fit into `length` together."""
-    n = len(rows)
-    ids, positions = np.zeros((n, length), np.int64), np.zeros((n, length), np.int64)
-    owner, targets = np.full((n, length), -1, np.int64), np.full((n, length), -1, np.int64)
-    scenes = []
-    for r, row in enumerate(rows):
-        at = 0
-        for d, doc in enumerate(row):
-            end = at + len(doc.ids)
-            ids[r, at:end], positions[r, at:end], owner[r, at:end] = doc.ids, np.arange(len(doc.ids)), d
-            learned = np.array(doc.learned[1:], bool)
-            targets[r, at:end - 1] = np.where(learned, doc.ids[1:], -1)
-            scenes += doc.pictures
-            at = end
-    place = torch.arange(length)
-    owners = torch.from_numpy(owner)
-    causal = place[None, :, None] >= place[None, None, :]
-    mask = ((owners[:, :, None] == owners[:, None, :]) & causal)[:, None]
-    batch = Batch(torch.from_numpy(ids).to(device), torch.from_numpy(positions).to(device), owners.to(device),
-                  torch.from_numpy(targets).to(device), mask.to(device),
-                  (mask & (place[:, None] - place[None, :] < window)).to(device))
+def batch_of(documents, device):
+    """One row a document; the rest of a shorter row is padding, which later positions alone could see."""
+    length = -(-max(len(doc.ids) for doc in documents) // 16) * 16
+    ids, targets = np.zeros((len(documents), length), np.int64), np.full((len(documents), length), -1, np.int64)
+    for row, doc in enumerate(documents):
+        n = len(doc.ids)
+        ids[row, :n] = doc.ids
+        targets[row, :n - 1] = np.where(np.array(doc.learned[1:], bool), doc.ids[1:], -1)
+    batch = Batch(torch.from_numpy(ids).to(device), torch.from_numpy(targets).to(device), sum(len(doc.ids) for doc in documents),
+                  int((targets >= 0).sum()), int((targets[:, 1:] >= 0).sum()))
+    scenes = [scene for doc in documents for scene in doc.pictures]
     if scenes:
         made = [drawing.patches(drawing.draw(scene)) for scene in scenes]
         batch.patches = torch.from_numpy(np.concatenate([p for p, _ in made])).to(device)
         batch.grids = torch.tensor([grid for _, grid in made], device=device)
+        batch.cells = torch.from_numpy(np.concatenate([drawing.cells(scene) for scene in scenes])).to(device)
     return batch
 
 
-class Packer:
-    """Endless micro-batches of about `tokens` tokens; short documents share short rows, long ones long rows."""
+class Batches:
+    """Endless micro-batches of about `tokens` places. Each pool of documents is cut by length, so that little is padding,
+    and its batches come in an order of their own."""
 
-    LENGTHS = (256, 1024)
+    POOL = 512
 
-    def __init__(self, documents, tokens, window, device):
-        self.documents, self.tokens, self.window, self.device = documents, tokens, window, device
-        self.next_index = 0
-        self.waiting = {length: [] for length in self.LENGTHS}
-
-    def state(self):
-        """Where to go on: the next index, and which documents wait in unfinished rows."""
-        return {"next_index": self.next_index,
-                "waiting": {length: [[doc.index for doc in row] for row in rows] for length, rows in self.waiting.items()}}
-
-    def restore(self, state):
-        self.next_index = state["next_index"]
-        self.waiting = {length: [[self.documents(i) for i in row] for row in rows] for length, rows in state["waiting"].items()}
+    def __init__(self, documents, tokens, device, first=(0, 0)):
+        self.documents, self.tokens, self.device = documents, tokens, device
+        self.pool, self.place = first  # where to go on
 
     def __iter__(self):
         while True:
-            doc = self.documents(self.next_index)
-            self.next_index += 1
-            if len(doc.ids) > self.LENGTHS[-1]:
-                continue
-            length = next(n for n in self.LENGTHS if len(doc.ids) <= n)
-            rows = self.waiting[length]
-            fits = [row for row in rows if sum(len(d.ids) for d in row) + len(doc.ids) <= length]
-            if fits:  # the fullest row that still has room
-                max(fits, key=lambda row: sum(len(d.ids) for d in row)).append(doc)
-            elif len(rows) < self.tokens // length:
-                rows.append([doc])
-            else:
-                self.waiting[length] = [[doc]]
-                yield batch_of(rows, length, self.window, self.device)
+            batches = self._pool(self.pool)
+            while self.place < len(batches):
+                made = batch_of(batches[self.place], self.device)
+                self.place += 1
+                made.following = (self.pool, self.place)
+                yield made
+            self.pool, self.place = self.pool + 1, 0
+
+    def _pool(self, number):
+        docs = [self.documents(number * self.POOL + i) for i in range(self.POOL)]
+        docs = sorted((doc for doc in docs if len(doc.ids) <= LONGEST), key=lambda doc: len(doc.ids))
+        batches = []
+        for doc in reversed(docs):
+            if not batches or (len(batches[-1]) + 1) * len(batches[-1][0].ids) > self.tokens:
+                batches.append([])
+            batches[-1].append(doc)
+        random.Random(f"{self.documents.seed} pool {number}").shuffle(batches)
+        return batches

@@ -114,7 +114,7 @@ def _said(template, given, more, language):
 
 def make(rng):
     language = rng.choice(("en", "ko"))
-    offered = rng.sample(sorted(TOOLS), rng.randint(1, 3))
+    offered = rng.sample(sorted(TOOLS), rng.choice((1, 1, 2, 2, 3)))
     tools = [TOOLS[name] for name in offered]
     thoughts = THOUGHTS[language]
     if rng.random() < 0.12:
