@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "chat/prompt.h"
+#include "cli/shipped_model.h"
 #include "convert/imatrix_file.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
@@ -162,7 +163,10 @@ void add_imatrix(CLI::App& app) {
   auto options = std::make_shared<ImatrixOptions>();
   CLI::App* command =
       app.add_subcommand("imatrix", "Measure the importance of each weight's columns on a text");
-  command->add_option("-m,--model", options->model, "A .gguf file or a Hugging Face folder")->required();
+  command->add_option(
+      "-m,--model", options->model,
+      "A .gguf file or a Hugging Face folder (default: the model that comes with the program)");
+  default_to_shipped_model(*command, options->model);
   command
       ->add_option("-f,--file", options->text,
                    "UTF-8 text; its paragraphs become the turns of conversations in the model's template")

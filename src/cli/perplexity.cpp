@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "cli/kl_base.h"
+#include "cli/shipped_model.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
 #include "model/decoder.h"
@@ -196,7 +197,10 @@ void add_perplexity(CLI::App& app) {
   auto options = std::make_shared<PerplexityOptions>();
   CLI::App* command =
       app.add_subcommand("perplexity", "Perplexity of a text, KL divergence against a saved base");
-  command->add_option("-m,--model", options->model, "A .gguf file or a Hugging Face folder")->required();
+  command->add_option(
+      "-m,--model", options->model,
+      "A .gguf file or a Hugging Face folder (default: the model that comes with the program)");
+  default_to_shipped_model(*command, options->model);
   command->add_option("-f,--file", options->text, "UTF-8 text")->required();
   command->add_option("--kl-divergence-base,--kl-base", options->kl_base,
                       "Saves the log-probabilities to this file, or with --kl-divergence compares with them");

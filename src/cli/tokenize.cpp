@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/shipped_model.h"
 #include "cli/streams.h"
 #include "formats/checkpoint.h"
 #include "text/tokenizer.h"
@@ -120,8 +121,11 @@ void tokenize_all(const Tokenizer& tokenizer, const TokenizeOptions& options) {
 void add_tokenize(CLI::App& app) {
   auto options = std::make_shared<TokenizeOptions>();
   CLI::App* command = app.add_subcommand("tokenize", "Turn text on stdin into token ids, or ids into text");
-  command->add_option("-m,--model", options->model, "A .gguf file, a Hugging Face folder or a tokenizer.json")
-      ->required();
+  command->add_option(
+      "-m,--model", options->model,
+      "A .gguf file, a Hugging Face folder or a tokenizer.json (default: the model that comes "
+      "with the program)");
+  default_to_shipped_model(*command, options->model);
   command->add_flag(
       "--jsonl", options->jsonl,
       R"(One JSON object a line: {"text": …} gives {"ids": […]}, with --detokenize the reverse)");

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "cli/arrays.h"
+#include "cli/shipped_model.h"
 #include "cli/verify_pictures.h"
 #include "cli/verify_report.h"
 #include "formats/checkpoint.h"
@@ -419,7 +420,10 @@ void run_verify(const VerifyOptions& options) {
 void add_verify(CLI::App& app) {
   auto options = std::make_shared<VerifyOptions>();
   CLI::App* command = app.add_subcommand("verify", "Compare this engine with reference outputs");
-  command->add_option("-m,--model", options->model, "A .gguf file or a Hugging Face folder")->required();
+  command->add_option(
+      "-m,--model", options->model,
+      "A .gguf file or a Hugging Face folder (default: the model that comes with the program)");
+  default_to_shipped_model(*command, options->model);
   command->add_option("--reference", options->reference, "safetensors with NAME.ids, NAME.logits, …")
       ->required();
   command->add_option("--mmproj", options->mmproj,
