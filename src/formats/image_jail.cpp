@@ -120,10 +120,10 @@ void limit(int resource, rlim_t value) {
 void set_limits(const ImageJail::Limits& limits) {
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_FSIZE, 0);
-  limit(RLIMIT_NOFILE, 0);
   limit(RLIMIT_NPROC, 0);
   limit(RLIMIT_CPU, static_cast<rlim_t>(limits.cpu_seconds));
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  limit(RLIMIT_NOFILE, 0);
   limit(RLIMIT_AS, limits.memory_bytes);
 #endif
 }

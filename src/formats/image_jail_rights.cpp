@@ -13,14 +13,15 @@ namespace exa {
 namespace {
 
 // Memory, bytes in and out of what is open, the end. Locks of malloc and the clock are there because libc may
-// ask.
+// ask. Sanitizers ask more: UBSan's check of objects with virtual functions reads them through a pipe.
 constexpr std::array kAllowed = {
     SYS_read,           SYS_write,         SYS_writev,       SYS_brk,       SYS_mmap,
     SYS_munmap,         SYS_mremap,        SYS_madvise,      SYS_mprotect,  SYS_futex,
     SYS_exit,           SYS_exit_group,    SYS_getpid,       SYS_getrandom, SYS_rt_sigreturn,
     SYS_rt_sigprocmask, SYS_clock_gettime, SYS_sched_yield,
 #ifdef __SANITIZE_ADDRESS__
-    SYS_gettid,         SYS_sigaltstack,   SYS_rt_sigaction, SYS_prctl,
+    SYS_gettid,         SYS_sigaltstack,   SYS_rt_sigaction, SYS_prctl,     SYS_pipe2,
+    SYS_close,
 #endif
 };
 
