@@ -8,7 +8,6 @@ target_compile_options(exaone_flags INTERFACE
   -ffp-contract=off
   -fstack-protector-strong -fstack-clash-protection
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
-target_compile_options(exaone_flags INTERFACE $<$<CONFIG:Release>:-O3>)
 target_compile_definitions(exaone_flags INTERFACE _GLIBCXX_ASSERTIONS)
 target_link_options(exaone_flags INTERFACE -Wl,-z,relro,-z,now -Wl,-z,noexecstack)
 
