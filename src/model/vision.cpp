@@ -10,7 +10,7 @@ namespace exa {
 namespace {
 
 // Rows computed together: enough to use each weight often, few enough to stay in the cache.
-constexpr std::int64_t kChunk = 512;
+constexpr std::int64_t kChunk = 504;
 // Patches encoded together at most, which bounds the memory; a larger picture goes alone.
 constexpr std::int64_t kMostRows = 16384;
 constexpr float kRopeTheta = 10000.0F;

@@ -1,5 +1,7 @@
 #include "kernels/isa/matmul.h"
 
+#include <algorithm>
+
 #include "kernels/isa/lanes.h"
 #include "kernels/isa/matmul_amx.h"
 #include "kernels/isa/matmul_tables.h"
@@ -24,6 +26,7 @@ std::size_t matmul_scratch_bytes(const Matrix& weight) {
     const std::int64_t chunks = (weight.n_cols + 255) / 256 * (256 / kFloatChunk);
     const std::int64_t copies = chunks * float_token_group(weight.n_cols) * kFloatStride;
     bytes += kSpareBytes + static_cast<std::size_t>(copies) * sizeof(float);
+    bytes = std::max(bytes, avx2_float_scratch_bytes(weight.n_cols));
   }
   return bytes > tiles ? bytes : tiles;
 }

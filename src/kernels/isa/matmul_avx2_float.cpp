@@ -13,30 +13,47 @@ using u8 = std::uint8_t;
 #define EXA_INLINE [[gnu::always_inline]] inline
 #define EXA_UNROLL _Pragma("GCC unroll 16")
 
+// tile [C][16] += a panel of n k times C tokens; the lines of the C tokens behind them are fetched on the
+// way.
 template <int C>
-[[gnu::noinline]] void multiply_panel(const std::byte* panel, const std::byte* activations,
-                                      std::size_t /*stride*/, std::int64_t n, float* tile, bool first) {
-  const float* p = reinterpret_cast<const float*>(panel);
-  const float* x = reinterpret_cast<const float*>(activations);
+[[gnu::noinline]] void multiply_panel(const float* p, const float* x, std::int64_t n, float* tile,
+                                      bool first) {
+  constexpr std::int64_t kFloatsALine = 16;
   __m256 acc[2][C];
   EXA_UNROLL for (int c = 0; c < C; ++c) {
     EXA_UNROLL for (int h = 0; h < 2; ++h) {
       acc[h][c] = first ? _mm256_setzero_ps() : _mm256_load_ps(tile + c * 16 + h * 8);
     }
   }
-  for (; n > 0; --n, ++x, p += kRowBlock) {
+  const auto multiply = [&] {
     const __m256 low = _mm256_load_ps(p);
     const __m256 high = _mm256_load_ps(p + 8);
     EXA_UNROLL for (int c = 0; c < C; ++c) {
-      const __m256 b = _mm256_broadcast_ss(x + c * kFloatStride);
+      const __m256 b = _mm256_broadcast_ss(x + c * kFloatDepthStride);
       acc[0][c] = _mm256_fmadd_ps(low, b, acc[0][c]);
       acc[1][c] = _mm256_fmadd_ps(high, b, acc[1][c]);
     }
+    ++x;
+    p += kRowBlock;
+  };
+  for (; n >= kFloatsALine; n -= kFloatsALine) {
+    EXA_UNROLL for (int c = 0; c < C; ++c) __builtin_prefetch(x + (C + c) * kFloatDepthStride, 0, 3);
+    for (std::int64_t i = 0; i < kFloatsALine; i += 4) {
+      multiply();
+      multiply();
+      multiply();
+      multiply();
+    }
   }
+  for (; n > 0; --n) multiply();
   EXA_UNROLL for (int c = 0; c < C; ++c) {
     EXA_UNROLL for (int h = 0; h < 2; ++h) _mm256_store_ps(tile + c * 16 + h * 8, acc[h][c]);
   }
 }
+constexpr std::int64_t kColumns = 6;
+using FloatKernel = void (*)(const float*, const float*, std::int64_t, float*, bool);
+constexpr FloatKernel kKernels[kColumns] = {multiply_panel<1>, multiply_panel<2>, multiply_panel<3>,
+                                            multiply_panel<4>, multiply_panel<5>, multiply_panel<6>};
 
 // Eight pairs of 16-bit weights to fp32: the low halves, then the high halves.
 struct WidenBF16 {
@@ -146,7 +163,6 @@ bool has_direct_kernel(DType type) {
 template <class Widen>
 void widen_lines(const u8* lines, std::int64_t n, float* out) {
   for (std::int64_t k = 0; k < n; k += 2, lines += kLine, out += 2 * kRowBlock) {
-    fetch_ahead_of(lines);
     for (int h = 0; h < 2; ++h) {
       __m256 even, odd;
       Widen::widen(_mm256_load_si256(reinterpret_cast<const __m256i*>(lines) + h), even, odd);
@@ -178,56 +194,106 @@ EXA_INLINE void transpose(const float* from, std::int64_t from_stride, float* ou
   }
 }
 
-struct Panels {
-  static constexpr std::int64_t kRows = 1;
-  static constexpr std::int64_t kCols = 6;
+// k [k0, k0 + n) of row block b as n lines of fp32.
+void unpack(const Matrix& w, std::int64_t b, std::int64_t k0, std::int64_t n, float* out, float* spare) {
+  const u8* row_block =
+      reinterpret_cast<const u8*>(packed_bytes(w)) + static_cast<std::size_t>(b) * w.row_block_bytes;
+  const std::size_t k = static_cast<std::size_t>(k0);
+  switch (w.type) {
+    case DType::kF16:
+      return widen_lines<WidenF16>(row_block + k / 2 * kLine, n, out);
+    case DType::kBF16:
+      return widen_lines<WidenBF16>(row_block + k / 2 * kLine, n, out);
+    case DType::kF32:
+      for (std::int64_t i = 0; i < n; ++i) {
+        const u8* line = row_block + (k + static_cast<std::size_t>(i)) * kLine;
+        for (int h = 0; h < 2; ++h) {
+          _mm256_store_ps(out + i * kRowBlock + 8 * h,
+                          _mm256_load_ps(reinterpret_cast<const float*>(line) + 8 * h));
+        }
+      }
+      return;
+    default:
+      break;
+  }
+  constexpr std::int64_t kRowFloats = 256;
+  const std::size_t bytes_per_row = w.row_block_bytes / kRowBlock;
+  const std::size_t offset = bytes_per_row * k / static_cast<std::size_t>(w.n_cols);
+  for (int row = 0; row < kRowBlock; ++row) {
+    decode_row_avx2(
+        w.type,
+        reinterpret_cast<const std::byte*>(row_block) + static_cast<unsigned>(row) * bytes_per_row + offset,
+        static_cast<std::size_t>(n), spare + row * kRowFloats);
+  }
+  for (std::int64_t i = 0; i < n; i += 8) {
+    transpose(spare + i, kRowFloats, out + i * kRowBlock);
+    transpose(spare + 8 * kRowFloats + i, kRowFloats, out + i * kRowBlock + 8);
+  }
+}
 
-  static void unpack(const Matrix& w, std::int64_t b, std::int64_t k0, std::int64_t n, std::byte* panel,
-                     int /*r*/, int /*n_row_blocks*/, std::byte* spare) {
-    const u8* row_block =
-        reinterpret_cast<const u8*>(packed_bytes(w)) + static_cast<std::size_t>(b) * w.row_block_bytes;
-    float* out = reinterpret_cast<float*>(panel);
-    const std::size_t k = static_cast<std::size_t>(k0);
-    switch (w.type) {
-      case DType::kF16:
-        return widen_lines<WidenF16>(row_block + k / 2 * kLine, n, out);
-      case DType::kBF16:
-        return widen_lines<WidenBF16>(row_block + k / 2 * kLine, n, out);
-      case DType::kF32:
-        for (std::int64_t i = 0; i < n; ++i) {
-          const u8* line = row_block + (k + static_cast<std::size_t>(i)) * kLine;
-          fetch_ahead_of(line);
-          for (int h = 0; h < 2; ++h) {
-            _mm256_store_ps(out + i * kRowBlock + 8 * h,
-                            _mm256_load_ps(reinterpret_cast<const float*>(line) + 8 * h));
+// Activations of a group of tokens, k by the chunk: [chunks, n_group, kFloatDepthStride].
+void copy_group(const float* x, std::size_t stride, std::int64_t n_group, std::int64_t n_cols,
+                float* copies) {
+  for (std::int64_t t = 0; t < n_group; ++t, x += stride) {
+    for (std::int64_t k0 = 0; k0 < n_cols; k0 += kFloatDepth) {
+      const std::int64_t n = n_cols - k0 < kFloatDepth ? n_cols - k0 : kFloatDepth;
+      __builtin_memcpy(copies + (k0 / kFloatDepth * n_group + t) * kFloatDepthStride, x + k0,
+                       static_cast<std::size_t>(n) * sizeof(float));
+    }
+  }
+}
+
+// Order: a group of tokens, a turn of row blocks, a chunk of k, the row blocks of the turn, blocks of
+// columns. One unpacked row block stays in the nearest cache, the chunk of the group's activations and the
+// turn's sums in the next.
+void multiply_many(const Matrix& w, std::int64_t first_block, std::int64_t last_block, const float* x,
+                   std::size_t stride, std::int64_t n_tokens, float* y, std::int64_t y_stride,
+                   std::byte* scratch) {
+  auto* const panel = reinterpret_cast<float*>(scratch);
+  auto* const spare = reinterpret_cast<float*>(scratch + kPanelBytes);
+  auto* const tiles = reinterpret_cast<float*>(scratch + kPanelBytes + kSpareBytes);
+  const ColumnBlocks groups(n_tokens, avx2_token_group(w.n_cols));
+  float* const copies = tiles + kFloatTurn * kRowBlock * groups.width(0);
+  const std::size_t bytes_a_column = w.row_block_bytes / static_cast<std::size_t>(w.n_cols);
+  const auto packed = [&](std::int64_t b, std::int64_t k) {
+    return packed_bytes(w) + static_cast<std::size_t>(b) * w.row_block_bytes +
+           static_cast<std::size_t>(k) * bytes_a_column;
+  };
+  std::int64_t t0 = 0;
+  for (std::int64_t group = 0; group < groups.count; ++group) {
+    const std::int64_t n_group = groups.width(group);
+    const ColumnBlocks columns(n_group, kColumns);
+    copy_group(x + static_cast<std::size_t>(t0) * stride, stride, n_group, w.n_cols, copies);
+    for (std::int64_t turn = first_block; turn < last_block; turn += kFloatTurn) {
+      const std::int64_t turn_end = last_block - turn < kFloatTurn ? last_block : turn + kFloatTurn;
+      for (std::int64_t k0 = 0; k0 < w.n_cols; k0 += kFloatDepth) {
+        const std::int64_t n = w.n_cols - k0 < kFloatDepth ? w.n_cols - k0 : kFloatDepth;
+        const bool last = k0 + n == w.n_cols;
+        const float* const chunk = copies + k0 / kFloatDepth * n_group * kFloatDepthStride;
+        for (std::int64_t b = turn; b < turn_end; ++b) {
+          unpack(w, b, k0, n, panel, spare);
+          const std::byte* const next = b + 1 < turn_end ? packed(b + 1, k0)
+                                        : last           ? packed(turn_end, 0)
+                                                         : packed(turn, k0 + n);
+          float* const tile = tiles + (b - turn) * n_group * kRowBlock;
+          std::int64_t t = 0;
+          for (std::int64_t i = 0; i < columns.count; ++i) {
+            const int width = columns.width(i);
+            prefetch_share(next, w.row_block_bytes, 1, static_cast<std::size_t>(n) * bytes_a_column, i,
+                           columns.count);
+            float* const sums = tile + t * kRowBlock;
+            kKernels[width - 1](panel, chunk + t * kFloatDepthStride, n, sums, k0 == 0);
+            if (last) {
+              store_tile(sums, b * kRowBlock, w.n_rows, 1, width, y + (t0 + t) * y_stride, y_stride);
+            }
+            t += width;
           }
         }
-        return;
-      default:
-        break;
+      }
     }
-    float* rows = reinterpret_cast<float*>(spare);
-    constexpr std::int64_t kRowFloats = 256;
-    const std::size_t bytes_per_row = w.row_block_bytes / kRowBlock;
-    const std::size_t offset = bytes_per_row * k / static_cast<std::size_t>(w.n_cols);
-    for (int row = 0; row < kRowBlock; ++row) {
-      decode_row_avx2(
-          w.type,
-          reinterpret_cast<const std::byte*>(row_block) + static_cast<unsigned>(row) * bytes_per_row + offset,
-          static_cast<std::size_t>(n), rows + row * kRowFloats);
-    }
-    for (std::int64_t i = 0; i < n; i += 8) {
-      transpose(rows + i, kRowFloats, out + i * kRowBlock);
-      transpose(rows + 8 * kRowFloats + i, kRowFloats, out + i * kRowBlock + 8);
-    }
+    t0 += n_group;
   }
-
-  static PanelKernel kernel(int /*n_row_blocks*/, int n_columns) {
-    static constexpr PanelKernel kKernels[kCols] = {multiply_panel<1>, multiply_panel<2>, multiply_panel<3>,
-                                                    multiply_panel<4>, multiply_panel<5>, multiply_panel<6>};
-    return kKernels[n_columns - 1];
-  }
-};
+}
 
 }  // namespace
 
@@ -242,8 +308,8 @@ void avx2_matmul_float(const Matrix& weight, std::int64_t first_block, std::int6
     return function(weight, first_block, last_block, activations, stride, static_cast<int>(n_tokens), y,
                     y_stride, reinterpret_cast<float*>(scratch));
   }
-  multiply_float_panels<Panels>(weight, first_block, last_block, activations, stride, n_tokens, y, y_stride,
-                                scratch);
+  multiply_many(weight, first_block, last_block, reinterpret_cast<const float*>(activations),
+                stride / sizeof(float), n_tokens, y, y_stride, scratch);
 }
 
 }  // namespace exa

@@ -28,9 +28,25 @@ static constexpr std::int64_t float_token_group(std::int64_t n_cols) {
   return n_cols <= 8192 ? 112 : n_cols <= 16384 ? 56 : 28;
 }
 
-// Whether AVX-512 kernels fetch weights that stream past one token ahead. AMD's own prefetchers reach the speed
-// of a plain read there (Zen 4) and less with such help; Intel's reach half of it without. With several tokens,
-// where loads follow each other slowly, help pays on both, and with AVX2 always (Zen 3: a quarter more).
+// The AVX2 loops take more at once: sums of kFloatTurn row blocks, and copies in chunks of kFloatDepth k, 17
+// lines from token to token.
+inline constexpr std::int64_t kFloatDepth = 256;
+inline constexpr std::int64_t kFloatDepthStride = kFloatDepth + 16;
+inline constexpr std::int64_t kFloatTurn = 16;
+static constexpr std::int64_t avx2_token_group(std::int64_t n_cols) {
+  return n_cols <= 8192 ? 126 : n_cols <= 16384 ? 60 : 30;
+}
+static constexpr std::size_t avx2_float_scratch_bytes(std::int64_t n_cols) {
+  const std::int64_t chunks = (n_cols + kFloatDepth - 1) / kFloatDepth;
+  const std::int64_t floats_a_token = kFloatTurn * kRowBlock + chunks * kFloatDepthStride;
+  return kPanelBytes + kSpareBytes +
+         static_cast<std::size_t>(avx2_token_group(n_cols) * floats_a_token) * sizeof(float);
+}
+
+// Whether AVX-512 kernels fetch weights that stream past one token ahead. AMD's own prefetchers reach the
+// speed of a plain read there (Zen 4) and less with such help; Intel's reach half of it without. With several
+// tokens, where loads follow each other slowly, help pays on both, and with AVX2 always (Zen 3: a quarter
+// more).
 bool fetches_ahead();
 // Bytes ahead of the weights in hand that go into the nearest cache, and into the one behind it.
 inline constexpr std::size_t kFetchNear = 2304;
