@@ -177,8 +177,11 @@ void add_embed_image(CLI::App& app) {
   command
       ->add_option("--image-jail", options->jail,
                    "Decode pictures in a process without rights: auto (as far as the system can), on or off")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, ImageJailMode>{
-          {"auto", ImageJailMode::kAuto}, {"on", ImageJailMode::kOn}, {"off", ImageJailMode::kOff}}));
+      ->transform(CLI::CheckedTransformer(std::map<std::string, ImageJailMode>{{"auto", ImageJailMode::kAuto},
+                                                                               {"on", ImageJailMode::kOn},
+                                                                               {"off", ImageJailMode::kOff}})
+                      .description("{auto,on,off}"))
+      ->type_name("TEXT");
   command->add_option("-t,--threads", options->n_threads, "Threads (default: physical cores)")
       ->check(CLI::Range(1, 1024));
   command->callback([options] { run_embed_image(*options); });

@@ -58,8 +58,10 @@ void add_vision_flags(CLI::App& command, ModelFlags& flags) {
   command
       .add_option("--image-jail", flags.image_jail,
                   "Decode pictures in a process without rights: auto (as far as the system can), on or off")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Jail>{{"auto", Jail::kAuto}, {"on", Jail::kOn}, {"off", Jail::kOff}}))
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Jail>{
+                                              {"auto", Jail::kAuto}, {"on", Jail::kOn}, {"off", Jail::kOff}})
+                      .description("{auto,on,off}"))
+      ->type_name("TEXT")
       ->default_str("auto");
 }
 
@@ -77,9 +79,11 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command
       .add_option("--cache-type", flags.cache_type,
                   "Keys and values of the context as bf16, f16 or q8_0 (half the memory)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, CacheType>{
-          {"bf16", CacheType::kBF16}, {"f16", CacheType::kF16}, {"q8_0", CacheType::kQ8_0}}))
-      ->type_name("TYPE")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, CacheType>{{"bf16", CacheType::kBF16},
+                                                                           {"f16", CacheType::kF16},
+                                                                           {"q8_0", CacheType::kQ8_0}})
+                      .description("{bf16,f16,q8_0}"))
+      ->type_name("TEXT")
       ->default_str("bf16");
   command.add_flag(
       "--no-pack-cache", flags.no_pack_cache,

@@ -2,6 +2,7 @@
 """Flags from the environment and the configuration file, completion scripts, manual pages."""
 
 import json
+import os
 import shutil
 import subprocess
 import unittest
@@ -82,6 +83,24 @@ class Shells(BlackBox):
 
         self.assertIn("chat", complete("exaone"))
         self.assertEqual(complete("exaone", "run", "--think"), ["on", "off", "auto"])
+        self.assertEqual(complete("exaone", "chat", "--image-jail"), ["auto", "on", "off"])
+
+    @unittest.skipUnless(shutil.which("fish"), "needs fish")
+    def test_fish_completes(self):
+        script = self.scratch / "complete.fish"
+        script.write_text(self.succeed("completion", "fish"))
+
+        def complete(line):
+            program = f"source {script}; complete -C '{line}'"
+            done = subprocess.run(["fish", "--no-config", "-c", program], capture_output=True, timeout=30,
+                                  env={**os.environ, "HOME": str(self.scratch)}, check=True)
+            self.assertEqual(done.stderr, b"")
+            return [choice.split("\t")[0] for choice in done.stdout.decode().splitlines()]
+
+        self.assertIn("chat", complete("exaone "))
+        self.assertEqual(complete("exaone run --reasoning-b"), ["--reasoning-budget", "--reasoning-budget-message"])
+        self.assertEqual(sorted(complete("exaone run --think ")), ["auto", "off", "on"])
+        self.assertEqual(sorted(complete("exaone chat --cache-type ")), ["bf16", "f16", "q8_0"])
 
     def test_manual_pages(self):
         self.assertIn("quantize", self.succeed("man"))
