@@ -93,6 +93,15 @@ TEST(Pitfalls, Row24ReasoningHasManyNames) {
   }
 }
 
+// Section 6.6, LM Studio: templates of the family slice lists and call methods of strings.
+TEST(Pitfalls, Section66SlicesAndMethodsOfTemplates) {
+  const Template reversed = Template::parse(
+      "{% for m in messages[::-1] %}{{ m.content.split('</think>')[-1].lstrip('\\n').strip() }};{% endfor %}"
+      "{{ messages[1:] | length }}{{ messages[0].content.startswith('a') }}");
+  const Json variables = {{"messages", Json::array({user("a"), assistant("r</think>\n\n b ")})}};
+  EXPECT_EQ(reversed.render(variables).text, "b;a;1True");
+}
+
 // Row 25: history comes back without its reasoning; it is a conversation like any other.
 TEST(Pitfalls, Row25HistoryWithoutReasoning) {
   const Json talk = Json::array({user("a"), assistant("b"), user("c")});

@@ -95,6 +95,7 @@ ordered_json mixture() {
           {"routed_scaling_factor", 2.5}};
 }
 
+// Section 6.6, llama.cpp 18543: the key was renamed.
 TEST(HfConfig, MixtureSpellings) {
   const std::vector<bool> expected = {false, true, true, true};
   const auto with = [](const char* key, const ordered_json& value) {

@@ -69,6 +69,7 @@ TEST(Convert, ThreadsAndShardsChangeNoByte) {
   }
 }
 
+// Section 6.6, llama.cpp 21733: block_count counts the drafting layers where the file has them.
 TEST(Convert, DraftingLayersMayBeLeftOut) {
   const TinyFolder folder("tiny-exaone4_5");
   folder.edit_config([](auto& config) { config.erase("vision_config"); });

@@ -58,6 +58,7 @@ std::string pattern_of(const ModelConfig& config) {
   return pattern;
 }
 
+// Section 6.6, huggingface/transformers 39696: a null pattern and one of letters.
 TEST(Config, NullWindowMeansRopeEverywhere) {
   const ModelConfig config = read(text_config(R"(, "sliding_window": null, "sliding_window_pattern": null)"));
   EXPECT_EQ(pattern_of(config), "RRRRRRRR");

@@ -295,6 +295,7 @@ double largest_difference(const std::vector<std::vector<double>>& expected, cons
   return worst;
 }
 
+// Section 6.6, vllm 23918: global layers of a hybrid have no rotation; and vLLM's GGUF loader: pairs are halves apart.
 TEST(Decoder, EqualsTheEquationsAndShowsEveryEps) {
   ThreadPool pool(2);
   const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
