@@ -223,6 +223,12 @@ class Engine {
   // field), kUnsupported (pictures for a model that cannot see). FinishReason::kError does not throw.
   virtual Answer generate(const GenerateRequest& request, const std::function<void(const Event&)>& on_event,
                           const CancelToken* cancel = nullptr) = 0;
+
+  // Keeps the keys and values of the last request in a file, so that one that begins as it did need not
+  // compute them again after a new start with the very same model file and cache type. Errors: kIo.
+  virtual void save_cache(const std::filesystem::path& path) = 0;
+  // Errors: kIo; kBadInput for a file that is broken or of another model, cache type or larger context.
+  virtual void load_cache(const std::filesystem::path& path) = 0;
 };
 
 // "0.1.0"

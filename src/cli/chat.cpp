@@ -70,9 +70,10 @@ void chat(ChatOptions& options) {
   options.session.verbose = options.model.verbose;
   if (options.model.verbose) write_note("sampling  " + describe_sampling(*engine, request) + "\n");
   if (interactive) {
-    write_note(fmt::format("{} · context {} · {} threads · {} · thinking {} by default · /help\n",
-                           for_terminal(info.name), info.context_tokens, info.n_threads, info.isa,
-                           info.thinks_by_default ? "on" : "off"));
+    write_note(fmt::format(
+        "{} · context {} · {} threads · {}\nThinking is {} by default. /help lists the commands.\n",
+        for_terminal(info.name), info.context_tokens, info.n_threads, info.isa,
+        info.thinks_by_default ? "on" : "off"));
   }
   ChatSession session(*engine, std::move(request), options.session);
   talk(session, interactive);

@@ -34,6 +34,13 @@ std::string required_path(std::string_view rest, const char* command) {
   return std::string(rest);
 }
 
+// "kv FILE" → FILE: keys and values stand beside the conversation, in FILE.kv.
+bool takes_cache(std::string_view& rest) {
+  if (!rest.starts_with("kv ")) return false;
+  rest.remove_prefix(rest.find_first_not_of(' ', 2));
+  return true;
+}
+
 template <typename T>
 std::optional<T> number(std::string_view key, std::string_view text) {
   if (text == "default") return std::nullopt;
@@ -117,8 +124,10 @@ const std::vector<ChatSession::Command>& ChatSession::commands() {
       {"/image", "FILE", "a picture goes with the next question", &ChatSession::image},
       {"/tools", "FILE|off", "let the model call the tools declared in a JSON file", &ChatSession::tools},
       {"/result", "TEXT", "what the called tool returns", &ChatSession::result},
-      {"/save", "FILE", "write the conversation as JSON", &ChatSession::save},
-      {"/load", "FILE", "go on with a saved conversation", &ChatSession::load},
+      {"/save", "[kv] FILE", "write the conversation as JSON; kv: and what it took to read it",
+       &ChatSession::save},
+      {"/load", "[kv] FILE", "go on with a saved conversation; kv: without reading it again",
+       &ChatSession::load},
       {"/stats", "", "tokens and speed of the last answer", &ChatSession::stats},
       {"/clear", "", "start a new conversation", &ChatSession::clear},
       {"/help", "", "this list", &ChatSession::help},
@@ -142,13 +151,14 @@ bool ChatSession::command(std::string_view word, std::string_view rest) {
 
 void ChatSession::help(std::string_view) {
   std::string text;
-  for (const Command& entry : commands()) {
-    text += fmt::format("{:<30} {}\n", fmt::format("{} {}", entry.word, entry.arguments), entry.what);
-  }
-  text +=
-      "\\ at the end of a line        the message goes on in the next line\n"
-      "\"\"\" … \"\"\"                    a message of several lines\n"
-      "Ctrl-C                         stop the answer; at the prompt drop the line, twice leave";
+  const auto row = [&text](const std::string& what, std::string_view meaning) {
+    text += fmt::format("{:<30} {}\n", what, meaning);
+  };
+  for (const Command& entry : commands()) row(fmt::format("{} {}", entry.word, entry.arguments), entry.what);
+  row("\\ at the end of a line", "the message goes on in the next line");
+  row("\"\"\" … \"\"\"", "a message of several lines");
+  row("Ctrl-C", "stop the answer; at the prompt drop the line, twice leave");
+  text.pop_back();
   note(text);
 }
 
@@ -259,20 +269,25 @@ void ChatSession::edit(std::string_view) {
   if (text.find_first_not_of(" \t\n") == std::string::npos)
     return note("The text is empty, nothing is asked.");
   if (has) request_.messages.resize(question);
+  note("> " + for_terminal(text));
   ask(user_message(text));
 }
 
 void ChatSession::save(std::string_view rest) {
+  const bool with_cache = takes_cache(rest);
   const std::string path = required_path(rest, "/save");
   AtomicFile file(path);
   file.write(messages_to_json(request_.messages));
   file.commit();
+  if (with_cache) engine_.save_cache(path + ".kv");
   note(fmt::format("Saved {} messages in {}.", request_.messages.size(), one_line(path)));
 }
 
 void ChatSession::load(std::string_view rest) {
+  const bool with_cache = takes_cache(rest);
   const std::string path = required_path(rest, "/load");
   request_.messages = messages_from_json(read_utf8_file(path), path);
+  if (with_cache) engine_.load_cache(path + ".kv");
   note(fmt::format("Loaded {} messages.", request_.messages.size()));
   const std::size_t n = request_.messages.size();
   for (std::size_t i = n > 2 ? n - 2 : 0; i < n; ++i) {
@@ -315,12 +330,13 @@ void ChatSession::result(std::string_view rest) {
   if (!calls || n_given >= calls->size()) return note("No call waits for a result.");
   const ToolCall call = (*calls)[n_given];
   const bool last = n_given + 1 == calls->size();
+  const std::string next = last ? "" : (*calls)[n_given + 1].name;
   Message message("tool", std::string(rest));
   message.tool_call_id = call.id;
   message.name = call.name;
   if (last) return ask(std::move(message));
   messages.push_back(std::move(message));
-  note(fmt::format("Next: the result of {}.", one_line((*calls)[n_given + 1].name)));
+  note(fmt::format("Next: the result of {}.", one_line(next)));
 }
 
 void ChatSession::stats(std::string_view) {

@@ -15,6 +15,7 @@
 #include "engine/sampling_options.h"
 #include "engine/sequence.h"
 #include "engine/sight.h"
+#include "engine/snapshot.h"
 #include "engine/token_cache.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
@@ -111,6 +112,14 @@ class EngineImpl final : public Engine {
   }
   Answer generate(const GenerateRequest& request, const std::function<void(const Event&)>& on_event,
                   const CancelToken* cancel) override;
+  void save_cache(const std::filesystem::path& path) override {
+    const std::lock_guard lock(one_request_);
+    save_snapshot(path, pack_fingerprint(checkpoint_), kv_type_, cache_);
+  }
+  void load_cache(const std::filesystem::path& path) override {
+    const std::lock_guard lock(one_request_);
+    load_snapshot(path, pack_fingerprint(checkpoint_), kv_type_, info_.context_tokens, cache_);
+  }
 
  private:
   Prompt build_prompt(const GenerateRequest& request, const nlohmann::ordered_json& tools) const;
@@ -132,6 +141,7 @@ class EngineImpl final : public Engine {
   Weights weights_;
   WeightSettler settler_;
   Decoder decoder_;
+  KvType kv_type_;
   TokenCache cache_;
   ModelInfo info_;
   std::mutex one_request_;
@@ -232,20 +242,20 @@ EngineImpl::EngineImpl(const EngineOptions& options)
       weights_(load_checked(checkpoint_, *backend_, pack_cache_ ? &*pack_cache_ : nullptr, options)),
       settler_(weights_, pack_cache_ ? &*pack_cache_ : nullptr),
       decoder_(weights_, *backend_, kPrefillChunk),
-      cache_(KvCache(config_, to_kv_type(options.cache_type), kPrefillChunk)),
+      kv_type_(to_kv_type(options.cache_type)),
+      cache_(KvCache(config_, kv_type_, kPrefillChunk)),
       cache_may_outlive_(options.cache_may_outlive_engine) {
   const std::filesystem::path file = std::filesystem::absolute(options.model).lexically_normal();
   info_.name = !config_.model_name.empty() ? config_.model_name
                : file.has_filename()       ? file.filename().string()
                                            : file.parent_path().filename().string();
   info_.architecture = config_.architecture_name;
-  const KvType kv_type = to_kv_type(options.cache_type);
   info_.context_tokens =
-      choose_context(config_, kv_type, kPrefillChunk, options.context_tokens, available_memory_bytes());
+      choose_context(config_, kv_type_, kPrefillChunk, options.context_tokens, available_memory_bytes());
   info_.max_context_tokens = config_.max_context;
   info_.weight_bytes = static_cast<std::int64_t>(weights_.size_bytes());
   info_.kv_bytes_at_context =
-      static_cast<std::int64_t>(KvCache::bytes_for(config_, kv_type, kPrefillChunk, info_.context_tokens));
+      static_cast<std::int64_t>(KvCache::bytes_for(config_, kv_type_, kPrefillChunk, info_.context_tokens));
   info_.n_threads = pool_.n_threads();
   info_.isa = name(choose_isa());
   info_.can_chat = checkpoint_.chat_template().has_value();

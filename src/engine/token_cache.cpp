@@ -41,6 +41,23 @@ std::span<const float> TokenCache::append(Decoder& decoder, std::span<const Toke
   }
 }
 
+void TokenCache::save(const std::function<void(std::span<const std::byte>)>& write) const {
+  kv_.save(write);
+  write(std::as_bytes(std::span(keys_)));
+}
+
+void TokenCache::load(const std::function<void(std::span<std::byte>)>& read, std::int64_t most_tokens) {
+  clear();
+  try {
+    kv_.load(read, most_tokens);
+    keys_.resize(static_cast<std::size_t>(kv_.length()));
+    read(std::as_writable_bytes(std::span(keys_)));
+  } catch (...) {
+    clear();
+    throw;
+  }
+}
+
 void TokenCache::clear() {
   kv_.truncate(0);
   keys_.clear();

@@ -5,7 +5,9 @@
 // content).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -35,9 +37,13 @@ class TokenCache {
   std::span<const float> append(Decoder& decoder, std::span<const TokenId> ids, Role role, bool wants_logits,
                                 std::span<const TokenKey> keys = {}, std::span<const GivenRow> given = {});
 
-  // The tokens that are here can be gone back to, as keep_shared does it, whatever is appended, until the next
-  // hold().
+  // The tokens that are here can be gone back to, as keep_shared does it, whatever is appended, until the
+  // next hold().
   void hold() { kv_.hold(); }
+
+  // As KvCache's, with the tokens.
+  void save(const std::function<void(std::span<const std::byte>)>& write) const;
+  void load(const std::function<void(std::span<std::byte>)>& read, std::int64_t most_tokens);
 
   // Forgets everything.
   void clear();

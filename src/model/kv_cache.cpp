@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/error.h"
+
 namespace exa {
 namespace {
 
@@ -39,13 +41,12 @@ std::byte* KvCache::new_block() {
     spare_.pop_back();
     return block;
   }
-  const std::size_t block_bytes = kv_block_bytes(type_, n_kv_heads_, head_dim_);
-  const std::size_t per_buffer = std::max<std::size_t>(1, kBufferBytes / block_bytes);
+  const std::size_t per_buffer = std::max<std::size_t>(1, kBufferBytes / block_bytes());
   if (blocks_left_ == 0) {
-    memory_.emplace_back(per_buffer * block_bytes);
+    memory_.emplace_back(per_buffer * block_bytes());
     blocks_left_ = per_buffer;
   }
-  std::byte* block = memory_.back().data() + (per_buffer - blocks_left_) * block_bytes;
+  std::byte* block = memory_.back().data() + (per_buffer - blocks_left_) * block_bytes();
   --blocks_left_;
   return block;
 }
@@ -143,6 +144,65 @@ std::size_t KvCache::size_bytes() const {
   std::size_t total = 0;
   for (const Buffer& buffer : memory_) total += buffer.size_bytes();
   return total;
+}
+
+void KvCache::save(const std::function<void(std::span<const std::byte>)>& write) const {
+  const std::int64_t numbers[] = {length_, highest_, held_length_, held_highest_};
+  write(std::as_bytes(std::span(numbers)));
+  for (const Layer& layer : layers_) {
+    const auto n = static_cast<std::size_t>(layer.ring_blocks == 0 ? blocks_for(length_) : layer.ring_blocks);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (layer.ring_blocks > 0) {
+        const std::byte has[] = {std::byte{layer.blocks[i] != nullptr}, std::byte{layer.held[i] != nullptr}};
+        write(has);
+        if (layer.held[i]) write({layer.held[i], block_bytes()});
+      }
+      if (layer.blocks[i]) write({layer.blocks[i], block_bytes()});
+    }
+  }
+}
+
+void KvCache::load_layer(Layer& layer, const std::function<void(std::span<std::byte>)>& read,
+                         std::int64_t length, std::int64_t highest) {
+  const bool ring = layer.ring_blocks > 0;
+  const auto n = static_cast<std::size_t>(ring ? layer.ring_blocks : blocks_for(length));
+  for (std::size_t i = 0; i < n; ++i) {
+    std::byte has[] = {std::byte{1}, std::byte{0}};
+    if (ring) {
+      read(has);
+      if (has[0] == std::byte{0} && static_cast<std::int64_t>(i) < blocks_for(highest)) {
+        throw Error(ErrorKind::kBadInput, "a block of positions is missing");
+      }
+      if (has[1] != std::byte{0}) {
+        layer.held[i] = new_block();
+        read({layer.held[i], block_bytes()});
+      }
+    }
+    if (has[0] == std::byte{0}) continue;
+    if (i == layer.blocks.size()) layer.blocks.push_back(new_block());
+    if (!layer.blocks[i]) layer.blocks[i] = new_block();
+    read({layer.blocks[i], block_bytes()});
+  }
+}
+
+void KvCache::load(const std::function<void(std::span<std::byte>)>& read, std::int64_t most_tokens) {
+  truncate(0);
+  std::int64_t numbers[4] = {};
+  read(std::as_writable_bytes(std::span(numbers)));
+  const auto [length, highest, held_length, held_highest] = numbers;
+  const bool rising = 0 <= held_length && held_length <= length && length <= highest &&
+                      highest <= most_tokens && held_length <= held_highest && held_highest <= highest;
+  if (!rising) throw Error(ErrorKind::kBadInput, "the numbers of positions cannot be");
+  try {
+    for (Layer& layer : layers_) load_layer(layer, read, length, highest);
+  } catch (...) {
+    end_hold(false);
+    throw;
+  }
+  length_ = length;
+  highest_ = highest;
+  held_length_ = held_length;
+  held_highest_ = held_highest;
 }
 
 std::size_t KvCache::bytes_for(const ModelConfig& config, KvType type, std::int64_t max_chunk,

@@ -5,7 +5,10 @@
 // Source: exaone-models specification 2.6 (a ring of window − 1 + chunk rows) and 2.7; kernels/kv_block.h.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "base/memory.h"
@@ -35,6 +38,12 @@ class KvCache {
   KvView view(std::int64_t layer);
   std::size_t size_bytes() const;
 
+  // All that is stored and held, to be read back by a cache of the same shape.
+  void save(const std::function<void(std::span<const std::byte>)>& write) const;
+  // Takes what save() wrote in place of what is here. Errors: those of read; kBadInput for numbers that
+  // cannot be, or more than most_tokens; the cache is empty then.
+  void load(const std::function<void(std::span<std::byte>)>& read, std::int64_t most_tokens);
+
   // Bytes that a cache of n_tokens takes at most.
   static std::size_t bytes_for(const ModelConfig& config, KvType type, std::int64_t max_chunk,
                                std::int64_t n_tokens);
@@ -48,6 +57,9 @@ class KvCache {
   };
 
   std::byte* new_block();
+  std::size_t block_bytes() const { return kv_block_bytes(type_, n_kv_heads_, head_dim_); }
+  void load_layer(Layer& layer, const std::function<void(std::span<std::byte>)>& read, std::int64_t length,
+                  std::int64_t highest);
   void set_aside(Layer& layer, std::int64_t n_tokens);
   // Gives back what was set aside: into the rings, or for other use.
   void end_hold(bool restore);

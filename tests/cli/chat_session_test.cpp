@@ -141,6 +141,18 @@ TEST_F(ChatSessionTest, SaveAndLoad) {
   EXPECT_EQ(conversation().size(), 3u);
 }
 
+TEST_F(ChatSessionTest, KeysAndValuesAreSavedWhenAsked) {
+  session_->take("Hello");
+  const std::string path = file("talk.json", "");
+  session_->take("/save " + path);
+  EXPECT_TRUE(engine_.snapshots.empty());
+  session_->take("/save kv " + path);
+  session_->take("/clear");
+  session_->take("/load kv " + path);
+  EXPECT_EQ(engine_.snapshots, (std::vector<std::filesystem::path>{path + ".kv", path + ".kv"}));
+  EXPECT_EQ(session_->request().messages.size(), 2u);
+}
+
 TEST_F(ChatSessionTest, FilesGoWithTheNextQuestion) {
   session_->take("/read " + file("notes.txt", "내용\n"));
   session_->take("요약해 줘");
@@ -199,6 +211,15 @@ TEST_F(ChatSessionTest, ResultsCanBeTyped) {
   session_->take("날씨?");
   session_->take("/result 비가 온다");
   EXPECT_EQ(conversation(), (Lines{"user: 날씨?", "assistant: ", "tool: 비가 온다", "assistant: 비"}));
+
+  Answer both = calling("get_weather", "{}");
+  both.tool_calls.push_back({"call_2", "get_time", "{}"});
+  engine_.answers = {both, answer("끝")};
+  session_->take("또?");
+  session_->take("/result 맑음");
+  session_->take("/result 3시");
+  EXPECT_EQ(conversation().back(), "assistant: 끝");
+  EXPECT_EQ(engine_.requests.back().messages.back().name, "get_time");
 }
 
 TEST_F(ChatSessionTest, AFailedQuestionIsNotKept) {

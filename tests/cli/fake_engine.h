@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
@@ -30,6 +31,11 @@ class FakeEngine final : public Engine {
   std::vector<GenerateRequest> requests;
   int pause_ms = 0;  // between two pieces of text
   Usage usage;       // what answers tell beside prompt and completion tokens
+
+  // What save_cache and load_cache were called with.
+  std::vector<std::filesystem::path> snapshots;
+  void save_cache(const std::filesystem::path& path) override { snapshots.push_back(path); }
+  void load_cache(const std::filesystem::path& path) override { snapshots.push_back(path); }
 
   const ModelInfo& info() const override { return info_; }
   SamplingOptions defaults(bool) const override {

@@ -212,6 +212,50 @@ TEST(Engine, ATurnAfterALongThoughtComputesOnlyWhatIsNew) {
   }
 }
 
+TEST(Engine, ASavedCacheGoesOnAfterANewStart) {
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("exaone-kv-" + std::to_string(getpid()));
+  for (const std::string name : {"tiny-exaone4-hybrid", "tiny-exaone4_5"}) {
+    GenerateRequest request = question("깊이 생각해 보세요.", 640, 1.0);
+    request.think = Think::kOn;
+    request.sampling.logit_bias = bias_against_ends(tiny_model(name));
+    const auto before = load(name, 2, 2040);
+    before->generate(request, {});
+    before->save_cache(file);
+    request.messages.push_back({"assistant", "네."});
+    request.messages.push_back({"user", "And now?"});
+    request.max_tokens = 12;
+    const auto after = load(name, 2, 2040);
+    after->load_cache(file);
+    const Answer next = after->generate(request, {});
+    EXPECT_GE(next.usage.cached_tokens, 8) << name;
+    const Answer expected = before->generate(request, {});
+    EXPECT_EQ(next.usage.cached_tokens, expected.usage.cached_tokens) << name;
+    EXPECT_EQ(all_text(next), all_text(expected)) << name;
+
+    const auto refuse = [&](Engine& engine, const std::string& why) {
+      try {
+        engine.load_cache(file);
+        FAIL() << why;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kBadInput);
+        EXPECT_NE(std::string(error.what()).find(why), std::string::npos) << error.what();
+      }
+    };
+    refuse(*load("tiny-exaone4"), "another model");
+    refuse(*load(name, 2, 512), "numbers of positions");
+    const auto size = std::filesystem::file_size(file);
+    std::fstream(file, std::ios::in | std::ios::out | std::ios::binary)
+        .seekp(static_cast<std::streamoff>(size / 2))
+        .put('x');
+    refuse(*after, "broken");
+    EXPECT_EQ(after->generate(request, {}).usage.cached_tokens, 0);
+    std::filesystem::resize_file(file, size - 9);
+    refuse(*after, "ends early");
+    std::filesystem::remove(file);
+  }
+}
+
 TEST(Engine, ThreadsChangeNothing) {
   for (const std::string name : {"tiny-exaone4", "tiny-exaone4-hybrid", "tiny-exaone4_5"}) {
     const GenerateRequest request = question("Tell me about Busan.", 40, 1.0);

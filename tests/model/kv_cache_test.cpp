@@ -6,7 +6,11 @@
 #include <cstdint>
 #include <random>
 #include <set>
+#include <span>
+#include <string>
 #include <vector>
+
+#include "base/error.h"
 
 namespace exa {
 namespace {
@@ -144,6 +148,58 @@ TEST(KvCache, BlocksAreThoseOfTheirPositionsWhateverHappens) {
       }
       cache.advance(n);
     }
+  }
+}
+
+TEST(KvCache, WhatIsSavedComesBackWithWhatIsHeld) {
+  std::string saved;
+  const auto write = [&saved](std::span<const std::byte> bytes) {
+    saved.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  KvCache cache(two_layers(24), KvType::kBF16, 8);
+  append(cache, 500);
+  cache.hold();
+  append(cache, 300);
+  cache.save(write);
+  const std::string whole = saved;
+  std::size_t at = 0;
+  const auto read = [&saved, &at](std::span<std::byte> bytes) {
+    if (saved.size() - at < bytes.size()) throw Error(ErrorKind::kBadInput, "ends early");
+    std::copy_n(saved.data() + at, bytes.size(), reinterpret_cast<char*>(bytes.data()));
+    at += bytes.size();
+  };
+  KvCache other(two_layers(24), KvType::kBF16, 8);
+  append(other, 100);
+  other.load(read, 4096);
+  EXPECT_EQ(other.length(), 800);
+  EXPECT_EQ(at, whole.size());
+  saved.clear();
+  other.save(write);
+  EXPECT_EQ(saved, whole);
+  append(other, 400);
+  EXPECT_EQ(other.truncate(500), 500);
+
+  const auto expect_refused = [&](const std::string& bytes, std::int64_t most_tokens) {
+    saved = bytes;
+    at = 0;
+    EXPECT_THROW(other.load(read, most_tokens), Error);
+    EXPECT_EQ(other.length(), 0);
+    append(other, 200);
+  };
+  expect_refused(whole, 799);
+  for (std::size_t n = 0; n < whole.size(); n += whole.size() / 50) expect_refused(whole.substr(0, n), 4096);
+  for (std::size_t i = 0; i < 32; ++i) {
+    std::string broken = whole;
+    broken[i] = static_cast<char>(0x80 | broken[i]);
+    saved = broken;
+    at = 0;
+    try {
+      other.load(read, 4096);
+      EXPECT_LE(other.length(), 4096);
+    } catch (const Error&) {
+      EXPECT_EQ(other.length(), 0);
+    }
+    append(other, 10);
   }
 }
 

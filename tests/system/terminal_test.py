@@ -96,7 +96,7 @@ class Tour(BlackBox):
                         {"HOME": home, "XDG_STATE_HOME": home / "state", "LC_ALL": "C.UTF-8"}, self.scratch / "log")
         self.addCleanup(screen.close)
         shown = screen.settle()
-        self.assertIn("thinking on by default", shown)                      # 1 starts, says what holds
+        self.assertIn("Thinking is on by default", shown)                     # 1 starts, says what holds
         screen.type("안녕하세요? 서울의 날씨는 어때요?")                       # 2 Korean
         self.assertIn("> 안녕하세요? 서울의 날씨는 어때요?", screen.settle())
         screen.type("가나다라", enter=False)                                 # 3 editing Korean: erase one, insert one
