@@ -62,6 +62,7 @@ inline float extreme(const float* x, const Lanes& first, const Lanes& second) {
   const float highest = maximum(larger(first, second));
   if (largest == 0) return 0;
   if (highest != largest) return -largest;
+  if (maximum(larger(broadcast(0) - first, broadcast(0) - second)) != largest) return largest;
   for (int i = 0; i < kBlock; ++i) {
     if (x[i] == largest || x[i] == -largest) return x[i];
   }
