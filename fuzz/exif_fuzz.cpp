@@ -1,0 +1,14 @@
+// Exif: any bytes are an orientation from 1 to 8.
+// clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Isrc -Iinclude fuzz/exif_fuzz.cpp
+//   src/formats/image{,_header,_jpeg,_png,_webp,_gif}.cpp src/base/error.cpp -ljpeg -lpng -lwebp
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "formats/image_decoders.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const int orientation = exa::exif_orientation(std::as_bytes(std::span(data, size)));
+  if (orientation < 1 || orientation > 8) __builtin_trap();
+  return 0;
+}
