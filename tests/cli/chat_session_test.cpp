@@ -150,7 +150,7 @@ TEST_F(ChatSessionTest, KeysAndValuesAreSavedWhenAsked) {
   session_->take("/clear");
   session_->take("/load kv " + path);
   EXPECT_EQ(engine_.snapshots, (std::vector<std::filesystem::path>{path + ".kv", path + ".kv"}));
-  EXPECT_EQ(session_->request().messages.size(), 2u);
+  EXPECT_EQ(conversation(), (Lines{"system: be brief", "user: Hello", "assistant: You said: Hello"}));
 }
 
 TEST_F(ChatSessionTest, FilesGoWithTheNextQuestion) {
