@@ -14,7 +14,7 @@ constexpr std::string_view kThinkEnd = "</think>";
 constexpr std::string_view kCall = "<tool_call>";
 constexpr std::string_view kCallEnd = "</tool_call>";
 
-bool is_space(char c) {
+bool is_blank(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
@@ -110,7 +110,7 @@ void AnswerParser::put_all(std::string_view text) {
 }
 
 void AnswerParser::put(char c) {
-  if (is_space(c) && !part_started_) return;
+  if (is_blank(c) && !part_started_) return;
   answer_started_ = part_started_ = true;
   if (part_ == Part::kContent && !options_.stop.empty()) {
     put_content(c);
@@ -147,7 +147,7 @@ void AnswerParser::flush_stop() {
 }
 
 void AnswerParser::emit_character(char c) {
-  if (is_space(c) && !options_.verbatim) {
+  if (is_blank(c) && !options_.verbatim) {
     spaces_ += c;
     return;
   }
@@ -287,7 +287,7 @@ void AnswerParser::refuse_block() {
 }
 
 void AnswerParser::take_after(char c) {
-  if (tag_.empty() && is_space(c)) {
+  if (tag_.empty() && is_blank(c)) {
     held_ += c;
     return;
   }

@@ -11,7 +11,7 @@ constexpr std::size_t kLongestScalar = 64;
 // Longer names and keys are none of ours.
 constexpr std::size_t kLongestKept = 1024;
 
-bool is_space(char c) {
+bool is_json_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
@@ -69,7 +69,7 @@ void CallScan::push(char c) {
     case Lex::kNone:
       break;
   }
-  if (!is_space(c)) structure(c);
+  if (!is_json_space(c)) structure(c);
 }
 
 void CallScan::structure(char c) {

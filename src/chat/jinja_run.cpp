@@ -23,7 +23,7 @@ constexpr std::string_view kTokenNames[] = {"bos_token", "eos_token", "unk_token
                                             "pad_token", "cls_token", "mask_token"};
 
 template <typename List>
-bool listed(const List& list, std::string_view wanted) {
+bool is_listed(const List& list, std::string_view wanted) {
   return std::find(std::begin(list), std::end(list), wanted) != std::end(list);
 }
 
@@ -39,7 +39,7 @@ Value messages_value(Budget& budget, const nlohmann::ordered_json& messages) {
     std::vector<Dict::Entry> entries;
     for (const auto& [key, value] : message.items()) {
       const bool role =
-          key == "role" && value.is_string() && listed(kRoles, value.get_ref<const std::string&>());
+          key == "role" && value.is_string() && is_listed(kRoles, value.get_ref<const std::string&>());
       entries.emplace_back(Value(make_text(&budget, key, TextOrigin::kData)),
                            from_json(budget, value, role ? TextOrigin::kTemplate : TextOrigin::kData, 2));
     }
@@ -102,7 +102,7 @@ void Renderer::load(const nlohmann::ordered_json& variables) {
   for (const auto& [key, value] : variables.items()) {
     const auto id = ids.find(key);
     if (id == ids.end()) continue;
-    const TextOrigin origin = listed(kTokenNames, key) ? TextOrigin::kTemplate : TextOrigin::kData;
+    const TextOrigin origin = is_listed(kTokenNames, key) ? TextOrigin::kTemplate : TextOrigin::kData;
     scope_->names.emplace_back(
         id->second, key == "messages" ? messages_value(budget, value) : from_json(budget, value, origin));
   }

@@ -1,5 +1,6 @@
 #include "cli/arrays.h"
 
+#include <algorithm>
 #include <span>
 
 #include "base/error.h"
@@ -30,6 +31,10 @@ std::vector<std::int32_t> read_i32(const Checkpoint& file, const std::string& ar
 
 std::vector<float> read_f32(const Checkpoint& file, const std::string& array) {
   return read_array<float>(file, array, DType::kF32);
+}
+
+std::size_t argmax(std::span<const float> row) {
+  return static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }
 
 }  // namespace exa

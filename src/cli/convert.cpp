@@ -10,7 +10,7 @@
 namespace exa {
 namespace {
 
-struct Options {
+struct ConvertFlags {
   ConvertOptions convert;
   std::string type = "auto";
   std::string mmproj;
@@ -18,7 +18,7 @@ struct Options {
   bool no_mtp = false;
 };
 
-void run_convert(Options& options) {
+void run_convert(ConvertFlags& options) {
   ConvertOptions& convert = options.convert;
   if (options.type == "bf16") convert.type = DType::kBF16;
   if (options.type == "f16") convert.type = DType::kF16;
@@ -34,7 +34,7 @@ void run_convert(Options& options) {
 }  // namespace
 
 void add_convert(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ConvertFlags>();
   options->convert.n_threads = 0;
   CLI::App* command = app.add_subcommand("convert", "Turn a Hugging Face folder into GGUF");
   command->add_option("folder", options->convert.folder, "Folder with config.json, safetensors and tokenizer")

@@ -16,6 +16,7 @@
 #include "chat/grammar_state.h"
 #include "chat/token_masks.h"
 #include "cli/streams.h"
+#include "cli/tokenize.h"
 #include "engine/sampler.h"
 #include "formats/checkpoint.h"
 #include "text/tokenizer.h"
@@ -38,11 +39,6 @@ struct CheckOptions {
   std::int64_t max_tokens = 2000;
   std::uint64_t seed = 0;
 };
-
-Tokenizer open_tokenizer(const std::filesystem::path& path) {
-  if (path.extension() == ".json") return Tokenizer::from_json_file(path);
-  return Tokenizer::from_checkpoint(Checkpoint::open(path));
-}
 
 // How much a token does for an end: random texts of recursive schemas would rarely come to theirs.
 int closes(std::string_view symbols) {

@@ -32,7 +32,7 @@
 namespace exa {
 namespace {
 
-constexpr std::uint64_t kMaxTextBytes = std::uint64_t{1} << 30;
+constexpr std::uint64_t kMaxCalibrationBytes = std::uint64_t{1} << 30;
 
 struct ImatrixOptions {
   std::filesystem::path model;
@@ -129,7 +129,7 @@ class Collector {
 void run_imatrix(const ImatrixOptions& options) {
   const Checkpoint checkpoint = Checkpoint::open(options.model);
   const Tokenizer tokenizer = Tokenizer::from_checkpoint(checkpoint);
-  const std::string text = read_text_file(options.text, kMaxTextBytes);
+  const std::string text = read_text_file(options.text, kMaxCalibrationBytes);
   const std::vector<TokenId> ids =
       options.raw ? tokenizer.encode(text, true) : templated_ids(checkpoint, tokenizer, text);
   if (ids.empty()) throw Error(ErrorKind::kBadInput, "expected text, found none", options.text.string());

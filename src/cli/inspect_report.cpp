@@ -15,7 +15,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // Rows of a prompt that the engine computes together: they lengthen the rings of window layers.
-constexpr std::int64_t kPromptChunk = 512;
+constexpr std::int64_t kReportChunk = 512;
 
 std::string stated_architecture(const Checkpoint& checkpoint) {
   if (const std::string* name = checkpoint.get_string("general.architecture")) return *name;
@@ -88,7 +88,7 @@ void add_memory(InspectReport& report, std::int64_t context_tokens) {
   for (const TensorInfo& tensor : report.checkpoint.tensors()) {
     if (!names.is_beside(tensor.name, config)) memory.weight_bytes += tensor.n_bytes;
   }
-  memory.kv_bytes = KvCache::bytes_for(config, KvType::kBF16, kPromptChunk, memory.context_tokens);
+  memory.kv_bytes = KvCache::bytes_for(config, KvType::kBF16, kReportChunk, memory.context_tokens);
   memory.available_bytes = available_memory_bytes();
   report.memory = memory;
 }

@@ -13,7 +13,7 @@ namespace exa {
 namespace {
 
 // Text that roff shows as it is.
-std::string shown(std::string_view text) {
+std::string roff_text(std::string_view text) {
   std::string out;
   bool line_start = true;
   for (const char c : text) {
@@ -41,10 +41,11 @@ std::string title(const std::string& name) {
 }
 
 std::string page_of(const CommandRow& command) {
-  std::string text = title("exaone-" + command.name) + ".SH NAME\nexaone\\-" + shown(command.name) + " \\- " +
-                     shown(command.help) + "\n.SH SYNOPSIS\n.B exaone " + shown(command.name) + "\n";
+  std::string text = title("exaone-" + command.name) + ".SH NAME\nexaone\\-" + roff_text(command.name) +
+                     " \\- " + roff_text(command.help) + "\n.SH SYNOPSIS\n.B exaone " +
+                     roff_text(command.name) + "\n";
   for (const FlagRow& flag : command.flags) {
-    if (flag.positional) text += ".I " + shown(flag.names[0]) + "\n";
+    if (flag.positional) text += ".I " + roff_text(flag.names[0]) + "\n";
   }
   text += "[\n.I flags\n]\n.SH FLAGS\n";
   for (const FlagRow& flag : command.flags) {
@@ -53,10 +54,10 @@ std::string page_of(const CommandRow& command) {
     std::string value = flag.value;
     for (const std::string& choice : flag.choices)
       value = (&choice == &flag.choices[0] ? "" : value + "|") + choice;
-    text += ".TP\n\\fB" + shown(names) + "\\fR" +
-            (value.empty() || flag.positional ? "" : " \\fI" + shown(value) + "\\fR") + "\n" +
-            shown(flag.help) + "\n";
-    if (!flag.default_value.empty()) text += "(default: " + shown(flag.default_value) + ")\n";
+    text += ".TP\n\\fB" + roff_text(names) + "\\fR" +
+            (value.empty() || flag.positional ? "" : " \\fI" + roff_text(value) + "\\fR") + "\n" +
+            roff_text(flag.help) + "\n";
+    if (!flag.default_value.empty()) text += "(default: " + roff_text(flag.default_value) + ")\n";
   }
   text +=
       ".SH SETTINGS\nA flag that is not typed is looked for in the environment (\\fBEXAONE_MAX_TOKENS\\fR "
@@ -64,7 +65,7 @@ std::string page_of(const CommandRow& command) {
       "\\fB\\-\\-max\\-tokens\\fR), then in \\fI~/.config/exaone/config.toml\\fR (\\fBmax\\-tokens = "
       "100\\fR, for one "
       "command under \\fB[" +
-      shown(command.name) +
+      roff_text(command.name) +
       "]\\fR). \\fB\\-\\-print\\-config\\fR says what is in force and why.\n"
       ".SH EXIT STATUS\n0 ok, 1 usage, 2 bad input, 3 unsupported, 4 memory, 5 input or output, 70 a fault "
       "of the "
@@ -73,10 +74,10 @@ std::string page_of(const CommandRow& command) {
 }
 
 std::string main_page(const CLI::App& app, const std::vector<CommandRow>& commands) {
-  std::string text = title("exaone") + ".SH NAME\nexaone \\- " + shown(app.get_description()) +
+  std::string text = title("exaone") + ".SH NAME\nexaone \\- " + roff_text(app.get_description()) +
                      "\n.SH SYNOPSIS\n.B exaone\n.I command\n[\n.I flags\n]\n.SH COMMANDS\n";
   for (const CommandRow& command : commands) {
-    text += ".TP\n\\fB" + shown(command.name) + "\\fR\n" + shown(command.help) + "\n";
+    text += ".TP\n\\fB" + roff_text(command.name) + "\\fR\n" + roff_text(command.help) + "\n";
   }
   return text + ".SH SEE ALSO\n\\fBexaone man\\fR \\fIcommand\\fR prints the page of one command.\n";
 }

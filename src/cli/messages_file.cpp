@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kMostBytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t kMostMessageBytes = std::uint64_t{64} << 20;
 
 [[noreturn]] void refuse(const std::string& where, const std::string& message) {
   throw Error(ErrorKind::kBadInput, message, where);
@@ -169,7 +169,7 @@ std::string messages_to_json(const std::vector<Message>& messages) {
 }
 
 std::string read_utf8_file(const std::filesystem::path& path) {
-  std::string text = read_text_file(path, kMostBytes);
+  std::string text = read_text_file(path, kMostMessageBytes);
   require_utf8(text, path.string());
   return text;
 }

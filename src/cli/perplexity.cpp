@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/threads.h"
+#include "cli/arrays.h"
 #include "cli/kl_base.h"
 #include "cli/shipped_model.h"
 #include "formats/checkpoint.h"
@@ -70,10 +71,6 @@ void to_log_probs(std::span<float> row) {
   for (const float x : row) sum += std::exp(static_cast<double>(x) - top);
   const double norm = top + std::log(sum);
   for (float& x : row) x = static_cast<float>(static_cast<double>(x) - norm);
-}
-
-std::size_t argmax(std::span<const float> row) {
-  return static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }
 
 struct Measured {

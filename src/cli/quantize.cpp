@@ -16,7 +16,7 @@
 namespace exa {
 namespace {
 
-struct Options {
+struct QuantizeFlags {
   QuantizeOptions quantize;
   std::string kind;
   std::string imatrix;
@@ -75,7 +75,7 @@ void print_table(const Quantization& quantization) {
   for (const std::string& note : quantization.notes()) write_out(note + "\n");
 }
 
-void run_quantize(Options& options) {
+void run_quantize(QuantizeFlags& options) {
   QuantizeOptions& quantize = options.quantize;
   quantize.recipe.kind = parse_file_kind(options.kind);
   if (!options.imatrix.empty()) quantize.imatrix = options.imatrix;
@@ -99,7 +99,7 @@ void run_quantize(Options& options) {
 }  // namespace
 
 void add_quantize(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QuantizeFlags>();
   options->quantize.n_threads = 0;
   std::string kinds;
   for (const FileKindTraits& file : file_kinds())

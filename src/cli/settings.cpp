@@ -14,7 +14,7 @@
 namespace exa {
 namespace {
 
-constexpr std::uint64_t kMostBytes = 1 << 20;
+constexpr std::uint64_t kMostSettingBytes = 1 << 20;
 
 const char* variable(const std::string& name) {
   const char* const value = std::getenv(name.c_str());
@@ -74,7 +74,7 @@ void Settings::read_file(const CLI::App& app, const std::string& command) {
     if (variable("EXAONE_CONFIG")) throw Error(ErrorKind::kIo, "there is no such file", path.string());
     return;
   }
-  std::istringstream text(read_text_file(path, kMostBytes));
+  std::istringstream text(read_text_file(path, kMostSettingBytes));
   std::vector<CLI::ConfigItem> items;
   try {
     items = CLI::ConfigTOML().from_config(text);

@@ -17,19 +17,12 @@
 namespace exa {
 namespace {
 
-using Json = nlohmann::json;
-
 struct TokenizeOptions {
   std::filesystem::path model;
   bool jsonl = false;
   bool detokenize = false;
   bool no_parse_special = false;
 };
-
-Tokenizer open_tokenizer(const std::filesystem::path& path) {
-  if (path.extension() == ".json") return Tokenizer::from_json_file(path);
-  return Tokenizer::from_checkpoint(Checkpoint::open(path));
-}
 
 // Ids separated by white space, anywhere on the lines.
 std::vector<TokenId> read_ids(std::string_view text) {
@@ -59,27 +52,28 @@ std::vector<TokenId> read_ids(std::string_view text) {
 }
 
 std::string answer_line(const Tokenizer& tokenizer, const TokenizeOptions& options, const std::string& line) {
-  const Json request = Json::parse(line);
+  const nlohmann::json request = nlohmann::json::parse(line);
   const char* const key = options.detokenize ? "ids" : "text";
   const auto expect = [](bool holds, const std::string& expected, const std::string& found) {
     if (!holds) throw Error(ErrorKind::kBadInput, "expected " + expected + ", found " + found);
   };
   expect(request.is_object() && request.contains(key), "an object with the key \"" + std::string(key) + "\"",
          request.is_object() ? "none" : request.type_name());
-  const Json& value = request[key];
+  const nlohmann::json& value = request[key];
   if (!options.detokenize) {
     expect(value.is_string(), "a string for \"text\"", value.type_name());
-    return Json{{"ids", tokenizer.encode(value.get_ref<const std::string&>(), !options.no_parse_special)}}
+    return nlohmann::json{
+        {"ids", tokenizer.encode(value.get_ref<const std::string&>(), !options.no_parse_special)}}
         .dump();
   }
   expect(value.is_array(), "an array for \"ids\"", value.type_name());
   std::vector<TokenId> ids;
-  for (const Json& id : value) {
+  for (const nlohmann::json& id : value) {
     expect(id.is_number_unsigned() && id.get<std::uint64_t>() < tokenizer.vocab_size(),
            "ids from 0 to " + std::to_string(tokenizer.vocab_size() - 1), id.dump(-1, ' ', true));
     ids.push_back(id.get<TokenId>());
   }
-  return Json{{"text", tokenizer.decode(ids)}}.dump();
+  return nlohmann::json{{"text", tokenizer.decode(ids)}}.dump();
 }
 
 void tokenize_lines(const Tokenizer& tokenizer, const TokenizeOptions& options) {
@@ -92,7 +86,7 @@ void tokenize_lines(const Tokenizer& tokenizer, const TokenizeOptions& options) 
     try {
       // Line by line, so that somebody who waits for an answer gets it.
       write_out(answer_line(tokenizer, options, line) + "\n");
-    } catch (const Json::exception& error) {
+    } catch (const nlohmann::json::exception& error) {
       throw Error(ErrorKind::kBadInput, "expected valid JSON, found: " + std::string(error.what()), where);
     } catch (const Error& error) {
       throw Error(error.kind(), error.message(),
@@ -117,6 +111,11 @@ void tokenize_all(const Tokenizer& tokenizer, const TokenizeOptions& options) {
 }
 
 }  // namespace
+
+Tokenizer open_tokenizer(const std::filesystem::path& path) {
+  if (path.extension() == ".json") return Tokenizer::from_json_file(path);
+  return Tokenizer::from_checkpoint(Checkpoint::open(path));
+}
 
 void add_tokenize(CLI::App& app) {
   auto options = std::make_shared<TokenizeOptions>();

@@ -42,7 +42,7 @@ constexpr double kPixelValueTolerance = 1e-5;
 constexpr double kTowerRmsTolerance = 0.006;
 constexpr double kFloatKlTolerance = 8e-4;  // rows computed with fp32 or bf16 activations
 constexpr double kInt8KlTolerance = 3e-3;   // rows computed with int8 activations per 32
-constexpr std::int64_t kPromptChunk = 512;
+constexpr std::int64_t kVerifyChunk = 512;
 
 struct VerifyOptions {
   std::filesystem::path model;
@@ -58,10 +58,6 @@ double log_sum_exp(std::span<const float> row) {
   double sum = 0;
   for (const float x : row) sum += std::exp(static_cast<double>(x) - top);
   return top + std::log(sum);
-}
-
-std::size_t argmax(std::span<const float> row) {
-  return static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin());
 }
 
 // One row of ours against one of the reference; KL is sum p_ref (log p_ref − log p_ours). A NaN counts as
@@ -218,7 +214,7 @@ class Verifier {
 
   // All cases in one role; adds outcomes and the pooled verdicts to the report.
   void run(const Reference& reference, const std::string& role, Report& report) {
-    const std::int64_t chunk = role == "generated" ? 1 : kPromptChunk;
+    const std::int64_t chunk = role == "generated" ? 1 : kVerifyChunk;
     Decoder decoder(weights_, *backend_, chunk);
     Difference pooled;
     Difference behind_pictures;
@@ -312,8 +308,8 @@ class Verifier {
       }
       worst = std::max(worst, difference / largest);
     });
-    KvCache cache = new_cache(kPromptChunk);
-    score(decoder, cache, c.ids, {}, kPromptChunk, [](std::size_t, std::span<const float>) {});
+    KvCache cache = new_cache(kVerifyChunk);
+    score(decoder, cache, c.ids, {}, kVerifyChunk, [](std::size_t, std::span<const float>) {});
     decoder.observe_hidden({});
     return worst;
   }

@@ -20,7 +20,7 @@
 namespace exa {
 namespace {
 
-constexpr std::uint64_t kChunkBytes = std::uint64_t{1} << 20;
+constexpr std::uint64_t kReadBytes = std::uint64_t{1} << 20;
 
 std::string hex(std::span<const unsigned char> bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -44,7 +44,7 @@ FileSums sum_file(const Checkpoint::File& file) {
   StreamSums sums;
   std::vector<std::byte> chunk;
   for (std::uint64_t at = 0; at < reader.size_bytes(); at += chunk.size()) {
-    chunk.resize(static_cast<std::size_t>(std::min(kChunkBytes, reader.size_bytes() - at)));
+    chunk.resize(static_cast<std::size_t>(std::min(kReadBytes, reader.size_bytes() - at)));
     reader.read_at(at, chunk);
     sums.update(chunk);
   }
@@ -57,7 +57,7 @@ TensorSums sum_tensor(const Checkpoint& checkpoint, const TensorInfo& tensor) {
   const bool fp8 = tensor.type == DType::kF8E4M3;
   result.scanned = fp8 || can_decode(tensor.type);
   const DTypeTraits& type = traits(tensor.type);
-  const std::uint64_t step = kChunkBytes / type.block_bytes * type.block_bytes;
+  const std::uint64_t step = kReadBytes / type.block_bytes * type.block_bytes;
   StreamSums sums;
   std::uint32_t crc = 0;
   std::vector<std::byte> chunk;

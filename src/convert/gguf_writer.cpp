@@ -25,7 +25,7 @@ void append_number(std::string& out, T value) {
   out.append(bytes, sizeof(T));
 }
 
-void append_text(std::string& out, std::string_view text) {
+void append_string(std::string& out, std::string_view text) {
   append_number<std::uint64_t>(out, text.size());
   out += text;
 }
@@ -179,12 +179,12 @@ std::string GgufWriter::header(std::size_t number) const {
   append_number<std::uint64_t>(out, shard.n_tensors);
   append_number<std::uint64_t>(out, metadata.entries().size());
   for (const GgufMetadata::Entry& entry : metadata.entries()) {
-    append_text(out, entry.key);
+    append_string(out, entry.key);
     out += entry.encoded;
   }
   for (std::size_t i = shard.first_tensor; i < shard.first_tensor + shard.n_tensors; ++i) {
     const GgufTensor& tensor = tensors_[i];
-    append_text(out, tensor.name);
+    append_string(out, tensor.name);
     append_number(out, static_cast<std::uint32_t>(tensor.shape.size()));
     for (auto dimension = tensor.shape.rbegin(); dimension != tensor.shape.rend(); ++dimension) {
       append_number<std::uint64_t>(out, *dimension);

@@ -74,7 +74,7 @@ bool is_storage_type(std::string_view part) {
   return true;
 }
 
-constexpr std::string_view kScales = " KMBT";
+constexpr std::string_view kSizeLetters = " KMBT";
 
 // 1.2B, 236b, 8x7B, A23B
 bool is_size(std::string_view part) {
@@ -96,7 +96,7 @@ bool is_size(std::string_view part) {
     while (i < rest.size() && is_digit(rest[i])) ++i;
     if (i == point + 1) return false;
   }
-  return i + 1 == rest.size() && kScales.substr(1).find(upper(rest[i])) != std::string_view::npos;
+  return i + 1 == rest.size() && kSizeLetters.substr(1).find(upper(rest[i])) != std::string_view::npos;
 }
 
 bool is_any_of(std::string_view part, std::initializer_list<std::string_view> words) {
@@ -110,7 +110,7 @@ bool is_far_from(std::string_view size, double n_parameters) {
   double value = 0;
   const auto [end, error] = std::from_chars(size.data(), size.data() + size.size() - 1, value);
   if (error != std::errc() || end != size.data() + size.size() - 1) return false;
-  value *= std::pow(1000.0, static_cast<double>(kScales.find(size.back())));
+  value *= std::pow(1000.0, static_cast<double>(kSizeLetters.find(size.back())));
   return std::abs(value - n_parameters) > 7.0 / 8.0 * n_parameters;
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t kNibbles = 8;  // in a 32-bit word
 
-std::uint64_t parts(std::uint64_t total, std::uint64_t size) {
+std::uint64_t groups(std::uint64_t total, std::uint64_t size) {
   return (total + size - 1) / size;
 }
 
@@ -67,7 +67,7 @@ class Fp8Rows : public Packed {
     const std::uint64_t n_in = shape_.n_in;
     scratch.bytes.resize(static_cast<std::size_t>(n * n_in));
     read(*weight_, first * n_in, n * n_in, scratch.bytes.data());
-    const std::uint64_t scales_a_row = parts(n_in, block_cols_);
+    const std::uint64_t scales_a_row = groups(n_in, block_cols_);
     const std::uint64_t first_scale_row = first / block_rows_;
     const std::uint64_t n_scale_rows = (first + n - 1) / block_rows_ - first_scale_row + 1;
     const std::vector<float> scales =
@@ -107,8 +107,8 @@ class Int4Rows : public Packed {
 
   void read_f32(std::uint64_t first, std::uint64_t n, float* out, RowScratch& scratch) const override {
     const std::uint64_t n_in = shape_.n_in;
-    const std::uint64_t words_a_row = parts(n_in, kNibbles);
-    const std::uint64_t scales_a_row = parts(n_in, group_);
+    const std::uint64_t words_a_row = groups(n_in, kNibbles);
+    const std::uint64_t scales_a_row = groups(n_in, group_);
     scratch.bytes.resize(static_cast<std::size_t>(n * words_a_row * 4));
     checkpoint_->read(*packed_, first * words_a_row * 4, scratch.bytes);
     const std::vector<float> scales = read_numbers(*scale_, first * scales_a_row, n * scales_a_row);
@@ -159,7 +159,7 @@ class AwqRows : public Packed {
   std::string description() const override { return "awq group " + std::to_string(group_); }
 
  private:
-  std::uint64_t n_groups() const { return parts(shape_.n_in, group_); }
+  std::uint64_t n_groups() const { return groups(shape_.n_in, group_); }
 
   void load_band(std::uint64_t row, RowScratch& scratch) const {
     if (scratch.band_owner == this && row >= scratch.band_first &&

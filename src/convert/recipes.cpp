@@ -33,12 +33,12 @@ constexpr std::array<DType, 15> kTensorTypes = {DType::kF32,  DType::kF16,    DT
                                                 DType::kQ2_K, DType::kQ4_0,   DType::kQ4_1,  DType::kQ5_0,
                                                 DType::kQ5_1, DType::kIQ4_NL, DType::kIQ4_XS};
 
-char upper(char c) {
+char upper_case(char c) {
   return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
 }
 
 bool same_word(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return upper(x) == upper(y); });
+  return std::ranges::equal(a, b, [](char x, char y) { return upper_case(x) == upper_case(y); });
 }
 
 bool contains(std::string_view text, std::string_view part) {

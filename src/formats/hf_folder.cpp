@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMaxShards = 512;
+constexpr std::size_t kMaxFolderShards = 512;
 constexpr std::size_t kMaxFileNameBytes = 255;
 constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{64} << 20;
 constexpr std::size_t kIndexDepth = 4;
@@ -89,9 +89,9 @@ ModelFiles open_index(const fs::path& folder, const fs::path& index_path) {
           "shard is \"" + printable(shard) + "\", expected a plain file name of A-Z, a-z, 0-9, ., _ and -",
           where + ", weight_map, " + printable(tensor));
     }
-    if (shards.size() == kMaxShards) {
+    if (shards.size() == kMaxFolderShards) {
       throw Error(ErrorKind::kBadInput,
-                  "more than " + std::to_string(kMaxShards) + " shards, expected at most that", where);
+                  "more than " + std::to_string(kMaxFolderShards) + " shards, expected at most that", where);
     }
     shards.emplace(shard);
   });

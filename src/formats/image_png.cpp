@@ -14,14 +14,14 @@ namespace {
 constexpr unsigned kMostKeptChunks = 128;
 
 // What libpng's callbacks share; they leave it by longjmp, so that nothing here has a destructor.
-struct Session {
+struct PngSession {
   const std::byte* next;
   std::size_t n_left;
   char message[128];
 };
 
 [[noreturn]] void on_error(png_structp png, png_const_charp message) {
-  auto& session = *static_cast<Session*>(png_get_error_ptr(png));
+  auto& session = *static_cast<PngSession*>(png_get_error_ptr(png));
   std::snprintf(session.message, sizeof session.message, "%s", message);
   png_longjmp(png, 1);
 }
@@ -29,7 +29,7 @@ struct Session {
 void on_warning(png_structp, png_const_charp) {}
 
 void on_read(png_structp png, png_bytep out, png_size_t n_bytes) {
-  auto& session = *static_cast<Session*>(png_get_io_ptr(png));
+  auto& session = *static_cast<PngSession*>(png_get_io_ptr(png));
   if (n_bytes > session.n_left) png_error(png, "the file ends too early");
   std::memcpy(out, session.next, n_bytes);
   session.next += n_bytes;
@@ -49,7 +49,7 @@ void ask_for_rgb(png_structp png, png_infop info) {
 }
 
 // False where session.message says why not.
-bool decode(Session& session, const ImageHeader& header, png_bytepp rows) {
+bool decode(PngSession& session, const ImageHeader& header, png_bytepp rows) {
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, on_error, on_warning);
   png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
   if (info == nullptr) {
@@ -85,7 +85,7 @@ void decode_png(std::span<const std::byte> file, const ImageHeader& header, std:
                 const std::string& where) {
   std::vector<png_bytep> rows(header.stored_height);
   for (std::size_t y = 0; y < rows.size(); ++y) rows[y] = rgb.data() + 3 * y * header.stored_width;
-  Session session{file.data(), file.size(), {}};
+  PngSession session{file.data(), file.size(), {}};
   if (!decode(session, header, rows.data())) {
     throw Error(ErrorKind::kBadInput, std::string("the PNG cannot be decoded: ") + session.message, where);
   }

@@ -21,16 +21,16 @@ constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 constexpr std::size_t kMaxDepth = 4;
 constexpr std::uint64_t kMaxNumber = (std::uint64_t{1} << 53) - 1;
-constexpr std::size_t kMaxTensors = 65'536;
-constexpr std::size_t kMaxNameBytes = 1024;
+constexpr std::size_t kMaxSafetensorsCount = 65'536;
+constexpr std::size_t kMaxSafetensorsNameBytes = 1024;
 constexpr std::size_t kMaxRank = 5;
 constexpr std::size_t kMaxMetadataEntries = 1024;
-constexpr std::size_t kMaxMetadataBytes = std::size_t{1} << 20;
+constexpr std::size_t kMaxSafetensorsMetadataBytes = std::size_t{1} << 20;
 
 // Takes the header's JSON event by event; nothing but the tensors is kept.
-class HeaderParser {
+class SafetensorsHeader {
  public:
-  explicit HeaderParser(const FileReader& file) : path_(file.path().string()) {}
+  explicit SafetensorsHeader(const FileReader& file) : path_(file.path().string()) {}
 
   // In header order, TensorInfo::offset still relative to the data section.
   std::vector<TensorInfo> parse(std::string_view json) {
@@ -98,15 +98,16 @@ class HeaderParser {
       metadata_seen_ = true;
       return;
     }
-    if (name.empty() || name.size() > kMaxNameBytes) {
+    if (name.empty() || name.size() > kMaxSafetensorsNameBytes) {
       throw Error(ErrorKind::kBadInput,
                   "tensor name has " + std::to_string(name.size()) + " bytes, expected 1 to " +
-                      std::to_string(kMaxNameBytes),
+                      std::to_string(kMaxSafetensorsNameBytes),
                   path_);
     }
-    if (tensors_.size() == kMaxTensors) {
+    if (tensors_.size() == kMaxSafetensorsCount) {
       throw Error(ErrorKind::kBadInput,
-                  "more than " + std::to_string(kMaxTensors) + " tensors, expected at most that", path_);
+                  "more than " + std::to_string(kMaxSafetensorsCount) + " tensors, expected at most that",
+                  path_);
     }
     name_ = name;
   }
@@ -119,11 +120,12 @@ class HeaderParser {
     if (event.kind != JsonEvent::kKey && event.kind != JsonEvent::kString) refuse(event, "strings");
     metadata_bytes_ += event.text.size();
     if (event.kind == JsonEvent::kKey) metadata_keys_.emplace_back(event.text);
-    if (metadata_bytes_ > kMaxMetadataBytes || metadata_keys_.size() > kMaxMetadataEntries) {
+    if (metadata_bytes_ > kMaxSafetensorsMetadataBytes || metadata_keys_.size() > kMaxMetadataEntries) {
       throw Error(ErrorKind::kBadInput,
                   "found " + std::to_string(metadata_keys_.size()) + " entries of " +
                       std::to_string(metadata_bytes_) + " bytes so far, expected at most " +
-                      std::to_string(kMaxMetadataEntries) + " and " + std::to_string(kMaxMetadataBytes),
+                      std::to_string(kMaxMetadataEntries) + " and " +
+                      std::to_string(kMaxSafetensorsMetadataBytes),
                   path_ + ", __metadata__");
     }
   }
@@ -299,7 +301,7 @@ void place_tensors(std::vector<TensorInfo>& tensors, std::uint64_t data_start, c
 
 std::vector<TensorInfo> read_safetensors_header(const FileReader& file) {
   Header header = read_header(file);
-  std::vector<TensorInfo> tensors = HeaderParser(file).parse(header.json);
+  std::vector<TensorInfo> tensors = SafetensorsHeader(file).parse(header.json);
   header.json = std::string();
   place_tensors(tensors, header.data_start, file);
   const NameIndex names(tensors, [](const TensorInfo& tensor) { return std::string_view(tensor.name); });

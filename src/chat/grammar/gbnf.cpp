@@ -18,9 +18,9 @@ bool is_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-class Parser {
+class GbnfParser {
  public:
-  Parser(std::string_view text, RuleSet& rules) : text_(text), rules_(rules) {}
+  GbnfParser(std::string_view text, RuleSet& rules) : text_(text), rules_(rules) {}
 
   void parse() {
     if (const std::size_t bad = find_invalid_utf8(text_); bad != std::string_view::npos) {
@@ -283,7 +283,7 @@ class Parser {
 }  // namespace
 
 void add_gbnf(std::string_view text, RuleSet& rules) {
-  Parser(text, rules).parse();
+  GbnfParser(text, rules).parse();
 }
 
 }  // namespace exa::grammar

@@ -56,11 +56,11 @@ std::optional<CodePointSet> class_escape(char c) {
 constexpr std::uint8_t kTextBegin = 0xfe;
 constexpr std::uint8_t kTextEnd = 0xff;
 
-class Parser {
+class RegexParser {
  public:
   enum class Ends { kGiven, kWritten };  // kGiven: ^ first and $ last say nothing new
 
-  Parser(std::string_view pattern, Ends ends, const std::string& place)
+  RegexParser(std::string_view pattern, Ends ends, const std::string& place)
       : text_(pattern), ends_(ends), place_(place) {}
 
   Expression parse() {
@@ -383,7 +383,7 @@ Automaton unmarked(const Automaton& marked) {
 }  // namespace
 
 Automaton whole_match(std::string_view pattern, RuleSet& rules) {
-  Parser parser(pattern, Parser::Ends::kGiven, rules.budget->place());
+  RegexParser parser(pattern, RegexParser::Ends::kGiven, rules.budget->place());
   const Expression expression = parser.parse();
   Automaton body(*rules.budget);
   const StateId end = body.add_state();
@@ -401,7 +401,7 @@ Automaton whole_match(std::string_view pattern, RuleSet& rules) {
 }
 
 Automaton search_match(std::string_view pattern, Budget& budget) {
-  const Expression expression = Parser(pattern, Parser::Ends::kWritten, budget.place()).parse();
+  const Expression expression = RegexParser(pattern, RegexParser::Ends::kWritten, budget.place()).parse();
   Automaton body(budget);
   const StateId end = body.add_state();
   body.states[end].accepts = true;
