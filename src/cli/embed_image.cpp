@@ -44,10 +44,9 @@ struct EmbedImageOptions {
 };
 
 template <typename T>
-NamedArray array_of(std::string name, DType type, std::vector<std::uint64_t> shape,
-                    std::span<const T> values) {
+void append(NamedArray& array, std::span<const T> values) {
   const auto bytes = std::as_bytes(values);
-  return {std::move(name), type, std::move(shape), {bytes.begin(), bytes.end()}};
+  array.bytes.insert(array.bytes.end(), bytes.begin(), bytes.end());
 }
 
 std::vector<VisionInput> read_inputs(const EmbedImageOptions& options, const VisionConfig& config) {
@@ -72,29 +71,38 @@ std::vector<VisionInput> read_inputs(const EmbedImageOptions& options, const Vis
   return inputs;
 }
 
-void write_arrays(const std::filesystem::path& output, std::span<const VisionInput> inputs,
-                  std::span<const std::vector<float>> embeds, const VisionConfig& config) {
-  std::vector<float> pixel_values;
-  std::vector<std::int32_t> grids;
-  std::vector<float> rows;
+// Takes the pictures apart as it goes: a large one's values and rows are held once.
+void write_arrays(const std::filesystem::path& output, std::vector<VisionInput> inputs,
+                  std::vector<std::vector<float>> embeds, const VisionConfig& config) {
+  const auto width = static_cast<std::uint64_t>(config.patch_values());
+  const auto out_hidden = static_cast<std::uint64_t>(config.out_hidden);
+  std::uint64_t n_patches = 0;
+  std::uint64_t n_tokens = 0;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    n_patches += static_cast<std::uint64_t>(inputs[i].grid.n_patches());
+    n_tokens += embeds[i].size() / out_hidden;
+  }
+  std::vector<NamedArray> arrays = {{"pixel_values", DType::kF32, {n_patches, width}, {}},
+                                    {"grid_thw", DType::kI32, {inputs.size(), 3}, {}},
+                                    {"embeds", DType::kF32, {n_tokens, out_hidden}, {}}};
+  NamedArray& pixel_values = arrays[0];
+  NamedArray& grids = arrays[1];
+  NamedArray& rows = arrays[2];
+  pixel_values.bytes.reserve(n_patches * width * sizeof(float));
+  rows.bytes.reserve(n_tokens * out_hidden * sizeof(float));
+  std::vector<float> patch(width);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const VisionGrid& grid = inputs[i].grid;
     const Patches patches(inputs[i], config);
     for (std::int64_t p = 0; p < grid.n_patches(); ++p) {
-      const std::size_t end = pixel_values.size();
-      pixel_values.resize(end + static_cast<std::size_t>(config.patch_values()));
-      patches.read(p, pixel_values.data() + end);
+      patches.read(p, patch.data());
+      append<float>(pixel_values, patch);
     }
-    for (const std::int64_t n : {grid.t, grid.h, grid.w}) grids.push_back(static_cast<std::int32_t>(n));
-    rows.insert(rows.end(), embeds[i].begin(), embeds[i].end());
+    const std::int32_t thw[] = {static_cast<std::int32_t>(grid.t), static_cast<std::int32_t>(grid.h),
+                                static_cast<std::int32_t>(grid.w)};
+    append<std::int32_t>(grids, thw);
+    append<float>(rows, std::exchange(embeds[i], {}));
   }
-  const auto width = static_cast<std::uint64_t>(config.patch_values());
-  const auto out_hidden = static_cast<std::uint64_t>(config.out_hidden);
-  const std::vector<NamedArray> arrays = {
-      array_of<float>("pixel_values", DType::kF32, {pixel_values.size() / width, width}, pixel_values),
-      array_of<std::int32_t>("grid_thw", DType::kI32, {inputs.size(), 3}, grids),
-      array_of<float>("embeds", DType::kF32, {rows.size() / out_hidden, out_hidden}, rows),
-  };
   write_safetensors(output, arrays);
 }
 
@@ -112,7 +120,7 @@ void run_embed_image(const EmbedImageOptions& options) {
     return std::chrono::duration<double>(Clock::now() - start).count();
   };
   const Clock::time_point start = Clock::now();
-  const std::vector<VisionInput> inputs = read_inputs(options, config);
+  std::vector<VisionInput> inputs = read_inputs(options, config);
   const double picture_seconds = seconds_since(start);
 
   CancelToken cancel;
@@ -130,7 +138,7 @@ void run_embed_image(const EmbedImageOptions& options) {
   VisionTower tower(weights, *backend);
   const Clock::time_point encode_start = Clock::now();
   Progress progress("encoding");
-  const std::vector<std::vector<float>> embeds = tower.encode(inputs, [&](double fraction) {
+  std::vector<std::vector<float>> embeds = tower.encode(inputs, [&](double fraction) {
     stop_if_asked();
     progress.update(fraction);
   });
@@ -142,7 +150,7 @@ void run_embed_image(const EmbedImageOptions& options) {
     write_note(fmt::format("pictures {:.2f} s, weights {:.2f} s, {} tokens encoded in {:.2f} s\n",
                            picture_seconds, load_seconds, n_tokens, seconds_since(encode_start)));
   }
-  write_arrays(options.output, inputs, embeds, config);
+  write_arrays(options.output, std::move(inputs), std::move(embeds), config);
 }
 
 }  // namespace

@@ -9,16 +9,13 @@
 #include <string_view>
 #include <vector>
 
+#include "sanitized.h"
 #include "text/utf8.h"
 
 namespace exa {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kCuts = 10'000;
-#else
-constexpr int kCuts = 100'000;
-#endif
+constexpr int kCuts = test::kSanitized ? 10'000 : 100'000;
 
 struct Call {
   std::string name;

@@ -12,6 +12,8 @@
 #include <set>
 #include <vector>
 
+#include "sanitized.h"
+
 namespace exa {
 namespace {
 
@@ -59,7 +61,8 @@ std::vector<double> reference_distribution(const std::vector<float>& logits, con
 
 // Draws at n positions and compares: nothing outside the kept set, and frequencies within 5 standard
 // deviations.
-void expect_distribution(const std::vector<float>& logits, const SamplingValues& values, int n = 20000) {
+void expect_distribution(const std::vector<float>& logits, const SamplingValues& values,
+                         int n = test::kSanitized ? 2000 : 20000) {
   const std::vector<double> expected = reference_distribution(logits, values);
   std::vector<int> seen(logits.size(), 0);
   Sampler sampler(values);

@@ -13,6 +13,7 @@
 #include "kernels/isa/attention_units.h"
 #include "kernels/isa_under_test.h"
 #include "kernels/quant.h"
+#include "sanitized.h"
 
 namespace exa {
 namespace {
@@ -254,11 +255,13 @@ TEST(Attention, BitsDependNeitherOnChunksNorOnThreads) {
   for (const KvType type : kTypes) {
     for (const std::int64_t window : {0, 128}) {
       for (const int group : {1, 3, 4, 5}) {
+        if (test::kSanitized && group != 3) continue;
         const Shape shape = {type, 2, group, 64, window};
         Fixture one(1);
         Sequence whole(shape, 600, 0, 500);
         whole.run(*one.backend, 600);
         for (const int n_threads : {1, 2, 4}) {
+          if (test::kSanitized && n_threads != 4) continue;
           Fixture setup(n_threads);
           for (const std::int64_t rows : {1, 7, 64, 600}) {
             Sequence cut(shape, 600, window > 0 ? ring_blocks(window, rows) : 0, 500);
@@ -281,6 +284,7 @@ TEST(Attention, BitsDependNotOnHowSpansAreShared) {
       Sequence whole(shape, 2600, 0, 550);
       whole.run(*one.backend, 512);
       for (const int n_threads : {2, 3}) {
+        if (test::kSanitized && n_threads != 3) continue;
         Fixture setup(n_threads);
         Sequence cut(shape, 2600, 0, 550);
         // Few rows: their tiles are cut into spans; one and the same step also holds many.

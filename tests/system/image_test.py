@@ -86,6 +86,32 @@ class Good(Pictures):
         frames = [IMAGES / "png-rgba.png", IMAGES / "png-gamma.png", IMAGES / "png-interlaced.png"]
         self.assertEqual(self.embed(*frames, options=("--video",))["grid_thw"][2], [2, 4, 6])
 
+    def test_a_tower_of_q8_0(self):
+        """Its weights are int8 in the file, its activations never are: production stays as close as with BF16."""
+        folder = self.scratch / "seeing"
+        folder.mkdir()
+        text = MODELS / "tiny-exaone4_5"
+        config = json.loads((text / "config.json").read_text())
+        config["vision_config"] = json.loads((TOWER / "config.json").read_text())["vision_config"]
+        (folder / "config.json").write_text(json.dumps(config))
+        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+            shutil.copyfile(text / name, folder / name)
+        shutil.copyfile(TOWER / "preprocessor_config.json", folder / "preprocessor_config.json")
+        places = {}
+        for shard, source in (("text.safetensors", text), ("tower.safetensors", TOWER)):
+            names = copy_tensors(source / "model.safetensors", folder / shard, vision=source == TOWER)
+            places |= dict.fromkeys(names, shard)
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+        tower = self.scratch / "mmproj.gguf"
+        self.succeed("convert", folder, "-o", self.scratch / "text.gguf", "--mmproj", tower, "--type", "q8_0")
+        self.assertIn("Q8_0", self.succeed("inspect", tower))
+        picture = IMAGES / "gif-large.gif"
+        rows, exact = (self.embed(picture, model=tower, options=options)["embeds"][2] for options in ((), ("--exact",)))
+        stored = read_safetensors_some(TOWER / "reference.safetensors", ["large.embeds"])["large.embeds"]
+        self.assertLessEqual(relative_rms(rows, exact), 0.006)
+        self.assertGreater(relative_rms(exact, stored), 0.001)
+        self.assertLess(relative_rms(exact, stored), 0.03)
+
     @unittest.skipUnless(GOLDEN.exists(), "no golden data")
     def test_golden_folder_and_mmproj(self):
         model = GOLDEN / "models/exaone4_5"
@@ -144,6 +170,26 @@ class Bad(Pictures):
             self.fail_with(USAGE, "embed-image", "-m", TOWER, picture, "--output", out, *flags)
         self.fail_with(UNSUPPORTED, "embed-image", "-m", MODELS / "tiny-exaone4", picture, "--output", out,
                        saying=["no vision tower"])
+
+
+def copy_tensors(source, target, vision):
+    """Copies the tensors that belong to the vision tower, or the others; their names."""
+    data = source.read_bytes()
+    length = struct.unpack_from("<Q", data)[0]
+    header, body = {}, b""
+    for name, entry in json.loads(data[8:8 + length]).items():
+        if name != "__metadata__" and name.startswith("model.visual.") == vision:
+            begin, end = entry["data_offsets"]
+            header[name] = {**entry, "data_offsets": [len(body), len(body) + end - begin]}
+            body += data[8 + length + begin:8 + length + end]
+    text = json.dumps(header).encode()
+    target.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    return list(header)
+
+
+def relative_rms(values, expected):
+    error = sum((a - b) ** 2 for a, b in zip(values, expected, strict=True))
+    return math.sqrt(error / sum(b * b for b in expected))
 
 
 def read_safetensors_some(path, names):
