@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/work_shares.h"
 #include "kernels/backend.h"
 #include "kernels/cpu_attention.h"
 #include "kernels/isa/isa.h"
@@ -20,6 +21,12 @@ namespace {
 constexpr std::int64_t kInlineElements = 8192;
 // Elementwise work is cut into pieces of at most this many floats.
 constexpr std::int64_t kPiece = 1024;
+// A worker's run of a matrix product in so many parts, none below kLeastWeightBytes: few rows read the
+// weights and little else; many rows are copied or packed anew for each part.
+constexpr std::size_t kPartsOfFewRows = 8;
+constexpr std::size_t kPartsOfManyRows = 4;
+constexpr std::int64_t kFewRows = 16;
+constexpr std::size_t kLeastWeightBytes = 32768;
 
 std::size_t to_size(std::int64_t n) {
   return static_cast<std::size_t>(n);
@@ -92,6 +99,7 @@ class CpuBackend final : public Backend {
         ops_(ops_kernels(isa)),
         matmul_(matmul_kernels(isa)),
         attention_(pool, attention_kernels(isa)),
+        shares_(pool.n_threads()),
         scratch_(to_size(pool.n_threads())) {}
 
   Matrix pack(const MatrixSource& source, Precision precision) override;
@@ -116,8 +124,9 @@ class CpuBackend final : public Backend {
                  std::int64_t window, float* out, std::int64_t out_stride) override {
     attention_.attend(slices, q, q_stride, n_heads, window, out, out_stride);
   }
-  void attention_both_ways(std::span<const AttentionSegment> segments, const AttentionRows& kv, const float* q,
-                           std::int64_t q_stride, int n_heads, float* out, std::int64_t out_stride) override {
+  void attention_both_ways(std::span<const AttentionSegment> segments, const AttentionRows& kv,
+                           const float* q, std::int64_t q_stride, int n_heads, float* out,
+                           std::int64_t out_stride) override {
     attention_.attend_both_ways(segments, kv, q, q_stride, n_heads, out, out_stride);
   }
   void silu_mul(float* gate, std::int64_t gate_stride, const float* up, std::int64_t up_stride,
@@ -134,9 +143,11 @@ class CpuBackend final : public Backend {
       for (std::int64_t i = 0; i < n_items; ++i) f(i);
       return;
     }
-    pool_.parallel([&](int worker, int n_workers) {
-      const WorkRange range = work_range(to_size(n_items), worker, n_workers);
-      for (std::size_t i = range.begin; i < range.end; ++i) f(static_cast<std::int64_t>(i));
+    shares_.deal(to_size(n_items), to_size(std::max<std::int64_t>(1, kInlineElements / elements)));
+    pool_.parallel([&](int worker, int) {
+      for (WorkRange range; shares_.take(worker, range);) {
+        for (std::size_t i = range.begin; i < range.end; ++i) f(static_cast<std::int64_t>(i));
+      }
     });
   }
 
@@ -159,6 +170,7 @@ class CpuBackend final : public Backend {
   const OpsKernels& ops_;
   const MatmulKernels& matmul_;
   CpuAttention attention_;
+  WorkShares shares_;            // of the job at hand
   std::vector<Buffer> scratch_;  // one a worker
   Buffer activations_;           // quantized rows of one matmul
   RopeTable rope_;
@@ -266,19 +278,22 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
       matmul_.quantize_row(x + i * x_stride, n_cols, activations_.data() + to_size(i) * quantized_stride);
     });
   }
-  pool_.parallel([&](int worker, int n_workers) {
-    const WorkRange share = work_range(total_bytes, worker, n_workers);
+  const std::size_t parts = n_tokens <= kFewRows ? kPartsOfFewRows : kPartsOfManyRows;
+  shares_.deal(total_bytes,
+               std::max(kLeastWeightBytes, total_bytes / (parts * to_size(pool_.n_threads())) + 1));
+  // A part of all targets' bytes one after another.
+  const auto multiply_part = [&](const WorkRange& part, std::byte* its_scratch) {
     std::size_t begin = 0;  // of the target, in bytes of the whole
     for (const MatmulTarget& target : targets) {
       const Matrix& weight = *target.weight;
       const std::size_t block_bytes = weight.row_block_bytes;
       const std::size_t n_blocks = to_size(weight.n_row_blocks());
-      // A block belongs to the share in which it begins.
+      // A block belongs to the part in which it begins.
       const auto first_block_from = [&](std::size_t offset) {
         return offset <= begin ? 0 : std::min(n_blocks, (offset - begin + block_bytes - 1) / block_bytes);
       };
-      const std::size_t first = first_block_from(share.begin);
-      const std::size_t last = first_block_from(share.end);
+      const std::size_t first = first_block_from(part.begin);
+      const std::size_t last = first_block_from(part.end);
       begin += n_blocks * block_bytes;
       if (first >= last) continue;
       const auto first_block = static_cast<std::int64_t>(first);
@@ -288,15 +303,18 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
       const std::int64_t row = first_plain_row(weight);
       if (row > 0) {
         matmul_.matmul_prompt(weight, first_block, last_block, floats, float_stride, row, target.y,
-                              target.y_stride, scratch(worker));
+                              target.y_stride, its_scratch);
       }
       if (row == n_tokens) continue;
       const bool int8 = uses_int8_activations(weight.type);
       const std::size_t stride = int8 ? quantized_stride : float_stride;
       matmul_.matmul(weight, first_block, last_block,
                      (int8 ? activations_.data() : floats) + to_size(row) * stride, stride, n_tokens - row,
-                     target.y + row * target.y_stride, target.y_stride, scratch(worker));
+                     target.y + row * target.y_stride, target.y_stride, its_scratch);
     }
+  };
+  pool_.parallel([&](int worker, int) {
+    for (WorkRange part; shares_.take(worker, part);) multiply_part(part, scratch(worker));
   });
 }
 
