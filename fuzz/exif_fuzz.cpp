@@ -1,6 +1,4 @@
 // Exif: any bytes are an orientation from 1 to 8.
-// clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Isrc -Iinclude fuzz/exif_fuzz.cpp
-//   src/formats/image{,_header,_jpeg,_png,_webp,_gif}.cpp src/base/error.cpp -ljpeg -lpng -lwebp
 #include <cstddef>
 #include <cstdint>
 #include <span>

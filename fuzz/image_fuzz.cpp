@@ -1,6 +1,4 @@
 // Pictures: any bytes are pixels of the size that the header promised, or an exa::Error.
-// clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Isrc -Iinclude fuzz/image_fuzz.cpp
-//   src/formats/image{,_header,_jpeg,_png,_webp,_gif}.cpp src/base/error.cpp -ljpeg -lpng -lwebp
 #include <cstddef>
 #include <cstdint>
 #include <span>

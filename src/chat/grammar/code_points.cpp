@@ -36,7 +36,8 @@ std::size_t encode(char32_t value, std::uint8_t* bytes) {
 void add_ranges(std::vector<ByteRanges>& out, char32_t low, char32_t high) {
   std::vector<CodePointSet::Range> left{{low, high}};
   while (!left.empty()) {
-    const auto [a, b] = left.back();
+    const char32_t a = left.back().low;
+    const char32_t b = left.back().high;
     left.pop_back();
     const auto cut = [&](char32_t last_of_first) {
       left.push_back({last_of_first + 1, b});
