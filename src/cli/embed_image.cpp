@@ -159,10 +159,7 @@ void add_embed_image(CLI::App& app) {
   const auto options = std::make_shared<EmbedImageOptions>();
   CLI::App* const command =
       app.add_subcommand("embed-image", "Write what the vision tower makes of pictures as safetensors");
-  command->add_option(
-      "-m,--model", options->model,
-      "A .gguf file or a Hugging Face folder (default: the model that comes with the program)");
-  default_to_shipped_model(*command, options->model);
+  add_model_option(*command, options->model);
   command->add_option("--mmproj", options->mmproj,
                       "A .gguf file with the vision tower, where the model has none");
   command->add_option("pictures", options->pictures, "JPEG, PNG, WebP or GIF files")->required();

@@ -163,10 +163,7 @@ void add_imatrix(CLI::App& app) {
   auto options = std::make_shared<ImatrixOptions>();
   CLI::App* command =
       app.add_subcommand("imatrix", "Measure the importance of each weight's columns on a text");
-  command->add_option(
-      "-m,--model", options->model,
-      "A .gguf file or a Hugging Face folder (default: the model that comes with the program)");
-  default_to_shipped_model(*command, options->model);
+  add_model_option(*command, options->model);
   command
       ->add_option("-f,--file", options->text,
                    "UTF-8 text; its paragraphs become the turns of conversations in the model's template")

@@ -53,10 +53,8 @@ void add_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectOptions>();
   CLI::App* command =
       app.add_subcommand("inspect", "Show what a model file holds and what it takes to run it");
-  command->add_option("-m,--model,MODEL", options->model,
-                      "A .gguf or .safetensors file or a Hugging Face folder (default: the model that comes "
-                      "with the program)");
-  default_to_shipped_model(*command, options->model);
+  add_model_option(*command, options->model, "A .gguf or .safetensors file or a Hugging Face folder",
+                   "-m,--model,MODEL");
   command
       ->add_option("-c,--ctx", options->context_tokens,
                    "Context in tokens that memory is computed for (default: the model's limit)")

@@ -96,10 +96,7 @@ void run_logits(const LogitsOptions& options) {
 void add_logits(CLI::App& app) {
   auto options = std::make_shared<LogitsOptions>();
   CLI::App* command = app.add_subcommand("logits", "Write the logits of given token ids as safetensors");
-  command->add_option(
-      "-m,--model", options->model,
-      "A .gguf file or a Hugging Face folder (default: the model that comes with the program)");
-  default_to_shipped_model(*command, options->model);
+  add_model_option(*command, options->model);
   command->add_option("--input", options->input, "safetensors with ids i32 [T], optionally positions i32 [n]")
       ->required();
   command->add_option("--output", options->output, "safetensors to write: logits f32 [n, vocab]")->required();

@@ -68,10 +68,7 @@ void add_vision_flags(CLI::App& command, ModelFlags& flags) {
 }  // namespace
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
-  command.add_option(
-      "-m,--model", flags.model,
-      "A .gguf file or a Hugging Face folder (default: the model that comes with the program)");
-  default_to_shipped_model(command, flags.model);
+  add_model_option(command, flags.model);
   command.add_option("-t,--threads", flags.n_threads, "Threads (default: one per physical core)")
       ->check(CLI::Range(1, 1024));
   command.add_option("-c,--ctx", flags.context_tokens, "Context in tokens (default: what fits into memory)")

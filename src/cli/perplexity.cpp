@@ -194,10 +194,7 @@ void add_perplexity(CLI::App& app) {
   auto options = std::make_shared<PerplexityOptions>();
   CLI::App* command =
       app.add_subcommand("perplexity", "Perplexity of a text, KL divergence against a saved base");
-  command->add_option(
-      "-m,--model", options->model,
-      "A .gguf file or a Hugging Face folder (default: the model that comes with the program)");
-  default_to_shipped_model(*command, options->model);
+  add_model_option(*command, options->model);
   command->add_option("-f,--file", options->text, "UTF-8 text")->required();
   command->add_option("--kl-divergence-base,--kl-base", options->kl_base,
                       "Saves the log-probabilities to this file, or with --kl-divergence compares with them");

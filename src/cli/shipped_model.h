@@ -17,10 +17,14 @@ std::vector<std::filesystem::path> shipped_model_places(const std::filesystem::p
 // The first of the places of this executable that is a file. Errors: kUsage, naming all places.
 std::string find_shipped_model();
 
-// Makes the model of a subcommand, named by none of the command line, $EXAONE_MODEL and the configuration
-// file, the shipped one before the subcommand's callback runs. `model` must outlive the command.
+// Adds the flag -m, --model (names: other spellings of it) to a subcommand. Where none of the command line,
+// $EXAONE_MODEL and the configuration file names a model, it is the shipped one before the subcommand's
+// callback runs. kinds: what the flag takes. `model` must outlive the command.
 template <typename Model>  // std::string or std::filesystem::path
-void default_to_shipped_model(CLI::App& command, Model& model) {
+void add_model_option(CLI::App& command, Model& model,
+                      const std::string& kinds = "A .gguf file or a Hugging Face folder",
+                      const std::string& names = "-m,--model") {
+  command.add_option(names, model, kinds + " (default: the model that comes with the program)");
   command.parse_complete_callback([&model] {
     if (model.empty()) model = find_shipped_model();
   });

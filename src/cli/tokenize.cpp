@@ -120,11 +120,7 @@ Tokenizer open_tokenizer(const std::filesystem::path& path) {
 void add_tokenize(CLI::App& app) {
   auto options = std::make_shared<TokenizeOptions>();
   CLI::App* command = app.add_subcommand("tokenize", "Turn text on stdin into token ids, or ids into text");
-  command->add_option(
-      "-m,--model", options->model,
-      "A .gguf file, a Hugging Face folder or a tokenizer.json (default: the model that comes "
-      "with the program)");
-  default_to_shipped_model(*command, options->model);
+  add_model_option(*command, options->model, "A .gguf file, a Hugging Face folder or a tokenizer.json");
   command->add_flag(
       "--jsonl", options->jsonl,
       R"(One JSON object a line: {"text": …} gives {"ids": […]}, with --detokenize the reverse)");

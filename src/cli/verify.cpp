@@ -416,10 +416,7 @@ void run_verify(const VerifyOptions& options) {
 void add_verify(CLI::App& app) {
   auto options = std::make_shared<VerifyOptions>();
   CLI::App* command = app.add_subcommand("verify", "Compare this engine with reference outputs");
-  command->add_option(
-      "-m,--model", options->model,
-      "A .gguf file or a Hugging Face folder (default: the model that comes with the program)");
-  default_to_shipped_model(*command, options->model);
+  add_model_option(*command, options->model);
   command->add_option("--reference", options->reference, "safetensors with NAME.ids, NAME.logits, …")
       ->required();
   command->add_option("--mmproj", options->mmproj,
