@@ -23,9 +23,12 @@ void talk_on_terminal(ChatSession& session) {
   LineEditor editor(LineEditor::history_file());
   session.confirm = [&editor](const std::string& question) {
     std::string line;
-    const LineEditor::Result result = editor.read_answer(question, line);
-    return result == LineEditor::Result::kLine &&
-           (line == "y" || line == "Y" || line == "yes" || line == "네");
+    if (editor.read_answer(question, line) != LineEditor::Result::kLine) {
+      write_out("\n");
+      return ChatSession::Consent::kStop;
+    }
+    const bool yes = line == "y" || line == "Y" || line == "yes" || line == "네";
+    return yes ? ChatSession::Consent::kYes : ChatSession::Consent::kNo;
   };
   std::string message;
   bool interrupted_before = false;

@@ -112,22 +112,20 @@ struct ChatSession::Command {
 
 const std::vector<ChatSession::Command>& ChatSession::commands() {
   static const std::vector<Command> table = {
-      {"/think", "on|off|auto|hide|show", "think before answering; fold the thinking or show it",
+      {"/think", "on|off|auto|hide|show", "whether to think; fold the thoughts or show them",
        &ChatSession::think},
       {"/system", "TEXT|off", "set the system prompt", &ChatSession::system},
       {"/set", "KEY VALUE|default", "change a setting: /set temp 0.6", &ChatSession::set},
       {"/show", "", "the settings and the conversation so far", &ChatSession::show},
       {"/regen", "", "answer the last question again", &ChatSession::regenerate},
       {"/undo", "", "forget the last question and its answer", &ChatSession::undo},
-      {"/edit", "", "change the last question in $EDITOR and ask it again", &ChatSession::edit},
+      {"/edit", "", "change the last question in $EDITOR, ask it again", &ChatSession::edit},
       {"/read", "FILE", "a text file goes with the next question", &ChatSession::read},
       {"/image", "FILE", "a picture goes with the next question", &ChatSession::image},
-      {"/tools", "FILE|off", "let the model call the tools declared in a JSON file", &ChatSession::tools},
+      {"/tools", "FILE|off", "let the model call the tools a JSON file declares", &ChatSession::tools},
       {"/result", "TEXT", "what the called tool returns", &ChatSession::result},
-      {"/save", "[kv] FILE", "write the conversation as JSON; kv: and what it took to read it",
-       &ChatSession::save},
-      {"/load", "[kv] FILE", "go on with a saved conversation; kv: without reading it again",
-       &ChatSession::load},
+      {"/save", "[kv] FILE", "keep the conversation as JSON; kv: and its cache", &ChatSession::save},
+      {"/load", "[kv] FILE", "go on with a kept conversation; kv: and its cache", &ChatSession::load},
       {"/stats", "", "tokens and speed of the last answer", &ChatSession::stats},
       {"/clear", "", "start a new conversation", &ChatSession::clear},
       {"/help", "", "this list", &ChatSession::help},
@@ -152,12 +150,12 @@ bool ChatSession::command(std::string_view word, std::string_view rest) {
 void ChatSession::help(std::string_view) {
   std::string text;
   const auto row = [&text](const std::string& what, std::string_view meaning) {
-    text += fmt::format("{:<30} {}\n", what, meaning);
+    text += fmt::format("{:<28}  {}\n", what, meaning);
   };
   for (const Command& entry : commands()) row(fmt::format("{} {}", entry.word, entry.arguments), entry.what);
   row("\\ at the end of a line", "the message goes on in the next line");
   row("\"\"\" … \"\"\"", "a message of several lines");
-  row("Ctrl-C", "stop the answer; at the prompt drop the line, twice leave");
+  row("Ctrl-C", "stop the answer; at the prompt, twice: leave");
   text.pop_back();
   note(text);
 }
@@ -172,7 +170,7 @@ void ChatSession::think(std::string_view rest) {
     for (std::size_t i = request_.messages.size(); i > 0; --i) {
       const std::string& reasoning = request_.messages[i - 1].reasoning;
       if (reasoning.empty()) continue;
-      return note("The last thoughts were:\n" + for_terminal(reasoning));
+      return quote("The last thoughts were:\n" + for_terminal(reasoning));
     }
     return note("Thinking is shown.");
   }
@@ -235,7 +233,7 @@ void ChatSession::show(std::string_view) {
     text += fmt::format("{:<10} {}\n", message.role, line);
   }
   text.pop_back();
-  note(text);
+  note(text, 11);
 }
 
 void ChatSession::regenerate(std::string_view) {
@@ -269,7 +267,7 @@ void ChatSession::edit(std::string_view) {
   if (text.find_first_not_of(" \t\n") == std::string::npos)
     return note("The text is empty, nothing is asked.");
   if (has) request_.messages.resize(question);
-  note("> " + for_terminal(text));
+  quote("> " + for_terminal(text));
   ask(user_message(text));
 }
 
@@ -291,7 +289,7 @@ void ChatSession::load(std::string_view rest) {
   note(fmt::format("Loaded {} messages.", request_.messages.size()));
   const std::size_t n = request_.messages.size();
   for (std::size_t i = n > 2 ? n - 2 : 0; i < n; ++i) {
-    note(request_.messages[i].role + ": " + for_terminal(text_of(request_.messages[i])));
+    quote(request_.messages[i].role + ": " + for_terminal(text_of(request_.messages[i])));
   }
 }
 
@@ -306,6 +304,8 @@ void ChatSession::read(std::string_view rest) {
 
 void ChatSession::image(std::string_view rest) {
   const std::string path = required_path(rest, "/image");
+  if (!engine_.info().sees)
+    throw Error(ErrorKind::kUnsupported, "the model sees no pictures", engine_.info().name);
   attached_.emplace_back().image = read_picture_file(path);
   note(fmt::format("{} goes with the next question.",
                    one_line(std::filesystem::path(path).filename().string())));

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "cli/external_program.h"
 #include "cli/interrupt.h"
+#include "cli/markdown_view.h"
 #include "cli/messages_file.h"
 #include "cli/model_options.h"
 #include "cli/streams.h"
@@ -28,7 +29,11 @@ bool person_can_help(const Error& error) {
 ChatSession::ChatSession(Engine& engine, GenerateRequest request, ChatSettings settings)
     : engine_(engine), request_(std::move(request)), settings_(std::move(settings)) {}
 
-void ChatSession::note(const std::string& text) const {
+void ChatSession::note(const std::string& text, std::size_t indent) const {
+  if (settings_.interactive) write_note(wrapped(text, terminal_style(false).columns, indent) + "\n");
+}
+
+void ChatSession::quote(const std::string& text) const {
   if (settings_.interactive) write_note(text + "\n");
 }
 
@@ -139,7 +144,11 @@ bool ChatSession::answer_once() {
   const bool empty = answer.content.empty() && answer.tool_calls.empty();
   if (answer.reason == FinishReason::kCancelled) note(empty ? "[stopped before the answer]" : "[stopped]");
   if (answer.reason == FinishReason::kLength) {
-    note("[cut: the context or the token limit is reached; /clear starts anew]");
+    const bool by_request = request_.max_tokens && answer.usage.completion_tokens >= *request_.max_tokens;
+    note(by_request
+             ? fmt::format("[cut after {} tokens; /set max_tokens N allows more]", *request_.max_tokens)
+             : fmt::format("[cut: the context of {} tokens is full; /clear starts a new conversation]",
+                           engine_.info().context_tokens));
   }
   if (settings_.verbose) write_note(describe_speed(answer.usage) + "\n");
   if (empty) {
@@ -160,21 +169,31 @@ bool ChatSession::answer_once() {
     note("/result TEXT gives what the call returns; /help tells more.");
     return false;
   }
-  run_tools(answer.tool_calls);
-  return true;
+  return run_tools(answer.tool_calls);
 }
 
-void ChatSession::run_tools(const std::vector<ToolCall>& calls) {
+// Every call gets a result, so that the conversation can go on. False where the person stopped it.
+bool ChatSession::run_tools(const std::vector<ToolCall>& calls) {
+  Consent consent = Consent::kNo;
   for (const ToolCall& call : calls) {
     const std::string question =
         fmt::format("Run {} {}? [y/N] ", for_terminal(settings_.tool_program), one_line(call.name));
-    const bool yes = confirm && confirm(question);
-    Message message("tool",
-                    yes ? run_tool(settings_.tool_program, call) : "The user did not allow this call.");
+    if (consent != Consent::kStop) consent = confirm ? confirm(question) : Consent::kNo;
+    const bool yes = consent == Consent::kYes;
+    Message message("tool", yes ? run_one_tool(call) : "The user did not allow this call.");
     message.tool_call_id = call.id;
     message.name = call.name;
-    if (yes) note(for_terminal(text_of(message)));
+    if (yes) quote(for_terminal(text_of(message)));
     request_.messages.push_back(std::move(message));
+  }
+  return consent != Consent::kStop;
+}
+
+std::string ChatSession::run_one_tool(const ToolCall& call) const {
+  try {
+    return run_tool(settings_.tool_program, call);
+  } catch (const Error& error) {
+    return std::string("[the tool cannot be run: ") + one_line(error.what()) + "]";
   }
 }
 

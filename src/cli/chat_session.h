@@ -28,8 +28,9 @@ class ChatSession {
   // request: what every question is asked with; its messages are the system prompt, if any.
   ChatSession(Engine& engine, GenerateRequest request, ChatSettings settings);
 
-  // Asks the person; true for yes. Unset, every question is answered with no.
-  std::function<bool(const std::string& question)> confirm;
+  enum class Consent { kYes, kNo, kStop };
+  // Asks the person; kStop: no, and the model is not asked on. Unset, every question is answered with no.
+  std::function<Consent(const std::string& question)> confirm;
 
   // One message or command. False where it asks to leave. Errors: those of Engine::generate where nobody
   // reads along.
@@ -46,8 +47,11 @@ class ChatSession {
   void answer();
   bool answer_once();
   Answer stream();
-  void run_tools(const std::vector<ToolCall>& calls);
-  void note(const std::string& text) const;
+  bool run_tools(const std::vector<ToolCall>& calls);
+  std::string run_one_tool(const ToolCall& call) const;
+  // For the person: our own words, broken at spaces, and other text as it is.
+  void note(const std::string& text, std::size_t indent = 0) const;
+  void quote(const std::string& text) const;
   std::size_t last_question() const;
   Message user_message(std::string text);
   bool thinks() const;

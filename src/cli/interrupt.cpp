@@ -14,11 +14,14 @@
 namespace exa {
 namespace {
 
+constexpr int kTerminations[] = {SIGTERM, SIGHUP, SIGQUIT};
+
 // A signal handler reaches its subject through globals only.
 std::atomic<CancelToken*> g_cancel{nullptr};
 std::atomic<int> g_wake{-1};
-std::atomic<bool> g_hidden{false};
-termios g_terminal;  // as it was, while g_hidden
+std::atomic<int> g_n_keepers{0};
+std::atomic<bool> g_known{false};
+termios g_terminal;  // as the first keeper found it, where g_known
 
 void wake(char letter) {
   const int saved = errno;
@@ -28,13 +31,13 @@ void wake(char letter) {
 }
 
 void restore_terminal() {
-  if (g_hidden.exchange(false)) tcsetattr(STDIN_FILENO, TCSANOW, &g_terminal);
+  if (g_known.load()) tcsetattr(STDIN_FILENO, TCSANOW, &g_terminal);
 }
 
 // Before the program ends from a signal handler: what destructors would do.
 void leave_terminal() {
-  if (g_hidden.load() && isatty(STDOUT_FILENO) == 1) {
-    constexpr char kPlain[] = "\x1b[0m\x1b[?2004l";
+  if (g_known.load() && isatty(STDOUT_FILENO) == 1) {
+    constexpr char kPlain[] = "\x1b[0m\x1b[?2004l\r\n";
     const ssize_t written = write(STDOUT_FILENO, kPlain, sizeof kPlain - 1);
     static_cast<void>(written);
   }
@@ -82,11 +85,21 @@ CancelOnInterrupt::~CancelOnInterrupt() {
   g_cancel.store(before_);
 }
 
+KeepTerminal::KeepTerminal() {
+  if (g_n_keepers.fetch_add(1) > 0) return;
+  g_known.store(isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &g_terminal) == 0);
+  if (!g_known.load()) return;
+  for (const int signal : kTerminations) handle(signal, on_termination);
+}
+
+KeepTerminal::~KeepTerminal() {
+  if (g_n_keepers.fetch_sub(1) > 1 || !g_known.load()) return;
+  for (const int signal : kTerminations) handle(signal, SIG_DFL);
+  g_known.store(false);
+}
+
 HideTyping::HideTyping() {
-  if (isatty(STDIN_FILENO) != 1 || g_hidden.load() || tcgetattr(STDIN_FILENO, &g_terminal) != 0) return;
-  g_hidden.store(true);
-  handle(SIGTERM, on_termination);
-  handle(SIGHUP, on_termination);
+  if (!g_known.load()) return;
   termios hidden = g_terminal;
   // Without lines of its own the terminal loses nothing of what is typed, and the next line can still edit
   // it.
@@ -98,8 +111,6 @@ HideTyping::HideTyping() {
 
 HideTyping::~HideTyping() {
   restore_terminal();
-  handle(SIGTERM, SIG_DFL);
-  handle(SIGHUP, SIG_DFL);
 }
 
 WakeOnSignal::WakeOnSignal() {

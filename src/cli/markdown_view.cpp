@@ -55,6 +55,35 @@ std::size_t text_columns(std::string_view text) {
   return columns;
 }
 
+std::string wrapped(std::string_view text, std::size_t columns, std::size_t indent) {
+  std::string out;
+  std::size_t used = 0;
+  bool begun = false;  // the line has a word
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == '\n') {
+      out += '\n';
+      used = 0;
+      begun = false;
+      ++at;
+      continue;
+    }
+    // A word with the spaces in front of it.
+    const std::size_t word = std::min(text.find_first_not_of(' ', at), text.size());
+    const std::size_t end = std::min(text.find_first_of(" \n", word), text.size());
+    const std::size_t width = text_columns(text.substr(at, end - at));
+    if (begun && used + width > columns) {
+      out += '\n' + std::string(indent, ' ');
+      used = indent;
+      at = word;
+    }
+    begun = true;
+    out += text.substr(at, end - at);
+    used += text_columns(text.substr(at, end - at));
+    at = end;
+  }
+  return out;
+}
+
 std::string MarkdownView::push(std::string_view text) {
   for (const char c : text) take(c);
   return std::exchange(out_, {});

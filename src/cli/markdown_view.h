@@ -17,6 +17,10 @@ namespace exa {
 // Columns that the text takes on a terminal: Korean letters two, combining marks none. Valid UTF-8.
 std::size_t text_columns(std::string_view text);
 
+// The text with lines broken at spaces where they take more columns; what goes on is indented. A word that is
+// wider than the line stays whole. Valid UTF-8, no styles.
+std::string wrapped(std::string_view text, std::size_t columns, std::size_t indent = 0);
+
 class MarkdownView {
  public:
   // columns: of the terminal; tables that need more are shown as they were written.

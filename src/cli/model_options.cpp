@@ -246,8 +246,9 @@ std::string describe_speed(const Usage& usage) {
 }
 
 std::string describe_images(const Usage& usage) {
-  return fmt::format("{} pictures ({} encoded, {} reused), {} tokens, {:.1f} s", usage.images,
-                     usage.encoded_images, usage.reused_images, usage.image_tokens, usage.image_seconds);
+  return fmt::format("{} {} ({} encoded, {} reused), {} tokens, {:.1f} s", usage.images,
+                     usage.images == 1 ? "picture" : "pictures", usage.encoded_images, usage.reused_images,
+                     usage.image_tokens, usage.image_seconds);
 }
 
 }  // namespace exa

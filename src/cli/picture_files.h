@@ -10,7 +10,7 @@
 namespace exa {
 
 // The file's bytes, for ContentPart::image. Errors: kIo; kBadInput where it is larger than any picture may
-// be.
+// be, and as read_image_header.
 std::shared_ptr<const std::string> read_picture_file(const std::filesystem::path& path);
 
 }  // namespace exa

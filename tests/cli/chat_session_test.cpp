@@ -5,10 +5,12 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 #include "cli/fake_engine.h"
 #include "cli/line_editor.h"
+#include "cli/markdown_view.h"
 #include "cli/messages_file.h"
 
 namespace exa {
@@ -157,12 +159,21 @@ TEST_F(ChatSessionTest, FilesGoWithTheNextQuestion) {
   session_->take("/read " + file("notes.txt", "내용\n"));
   session_->take("요약해 줘");
   EXPECT_EQ(text_of(engine_.requests.back().messages.back()), "notes.txt:\n```\n내용\n```\n\n요약해 줘");
-  session_->take("/image " + file("a.png", "bytes"));
+  const fs::path picture = fs::path(EXAONE_SOURCE_DIR) / "tests/data/images/png-grey2.png";
+  session_->take("/image " + picture.string());
   session_->take("what?");
   ASSERT_EQ(engine_.requests.back().messages.back().content.size(), 2u);
-  EXPECT_EQ(*engine_.requests.back().messages.back().content[0].image, "bytes");
+  EXPECT_EQ(engine_.requests.back().messages.back().content[0].image->size(), fs::file_size(picture));
+  said();
+  session_->take("/image " + file("a.png", "bytes"));
+  EXPECT_NE(said().find("JPEG"), std::string::npos);
+  session_->take("and now?");
+  EXPECT_EQ(engine_.requests.back().messages.back().content.size(), 1u);
   session_->take("/image " + file("large.png", std::string(10'000'001, 'x')));
   EXPECT_NE(said().find("10000000"), std::string::npos);
+  engine_.be_blind();
+  session_->take("/image " + picture.string());
+  EXPECT_NE(said().find("sees no pictures"), std::string::npos);
 }
 
 TEST_F(ChatSessionTest, StatsCountPictures) {
@@ -184,10 +195,10 @@ TEST_F(ChatSessionTest, ToolsRunAfterAYesOnly) {
   session_->take("/tools " + file("tools.json", R"([{"name": "get_weather", "parameters": {}}])"));
   EXPECT_NE(said().find("get_weather"), std::string::npos);
   std::vector<std::string> questions;
-  bool allowed = true;
+  auto consent = ChatSession::Consent::kYes;
   session_->confirm = [&](const std::string& question) {
     questions.push_back(question);
-    return allowed;
+    return consent;
   };
   engine_.answers = {calling("get_weather", R"({"city": "서울"})"), answer("맑음")};
   session_->take("날씨?");
@@ -197,10 +208,58 @@ TEST_F(ChatSessionTest, ToolsRunAfterAYesOnly) {
   EXPECT_EQ(session_->request().messages[3].tool_call_id, "call_1");
   EXPECT_NE(text_of(session_->request().messages[3]).find("failed with exit status"), std::string::npos);
   EXPECT_EQ(conversation().back(), "assistant: 맑음");
-  allowed = false;
+  consent = ChatSession::Consent::kNo;
   engine_.answers = {calling("get_weather", "{}"), answer("몰라요")};
   session_->take("또?");
   EXPECT_EQ(text_of(session_->request().messages[7]), "The user did not allow this call.");
+  EXPECT_EQ(conversation().back(), "assistant: 몰라요");
+}
+
+// Ctrl-C at the question: no further question, no further answer, and the conversation can go on.
+TEST_F(ChatSessionTest, AStopAtTheQuestionStopsTheCalls) {
+  int n_questions = 0;
+  session_->confirm = [&](const std::string&) {
+    ++n_questions;
+    return ChatSession::Consent::kStop;
+  };
+  Answer both = calling("get_weather", "{}");
+  both.tool_calls.push_back({"call_2", "get_time", "{}"});
+  engine_.answers = {both, answer("never asked for")};
+  session_->take("날씨?");
+  EXPECT_EQ(n_questions, 1);
+  EXPECT_EQ(engine_.requests.size(), 1u);
+  EXPECT_EQ(conversation().size(), 5u);
+  EXPECT_EQ(conversation().back(), "tool: The user did not allow this call.");
+}
+
+TEST_F(ChatSessionTest, AToolThatCannotBeRunIsAResultToo) {
+  ChatSettings settings;
+  settings.interactive = true;
+  settings.tool_program = "/no/such/program";
+  session_.emplace(engine_, GenerateRequest(), settings);
+  session_->confirm = [](const std::string&) { return ChatSession::Consent::kYes; };
+  engine_.answers = {calling("get_weather", "{}"), answer("몰라요")};
+  session_->take("날씨?");
+  EXPECT_NE(text_of(session_->request().messages[2]).find("cannot be run"), std::string::npos);
+  EXPECT_EQ(conversation().back(), "assistant: 몰라요");
+}
+
+TEST_F(ChatSessionTest, HelpFitsIntoEightyColumns) {
+  session_->take("/help");
+  std::istringstream lines(said());
+  for (std::string line; std::getline(lines, line);) EXPECT_LT(text_columns(line), 80u) << line;
+}
+
+TEST_F(ChatSessionTest, SaysWhatCutTheAnswer) {
+  Answer cut = answer("half");
+  cut.reason = FinishReason::kLength;
+  engine_.answers = {cut, cut};
+  session_->take("/set max_tokens 10");
+  session_->take("one");
+  EXPECT_NE(said().find("[cut after 10 tokens; /set max_tokens"), std::string::npos);
+  session_->take("/set max_tokens 11");
+  session_->take("two");
+  EXPECT_NE(said().find("the context of 4096 tokens is full"), std::string::npos);
 }
 
 TEST_F(ChatSessionTest, ResultsCanBeTyped) {

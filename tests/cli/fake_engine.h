@@ -24,6 +24,7 @@ class FakeEngine final : public Engine {
     info_.isa = "none";
     info_.thinks_by_default = true;
     info_.can_chat = true;
+    info_.sees = true;
   }
 
   // The next answers; without one it repeats the question.
@@ -36,6 +37,8 @@ class FakeEngine final : public Engine {
   std::vector<std::filesystem::path> snapshots;
   void save_cache(const std::filesystem::path& path) override { snapshots.push_back(path); }
   void load_cache(const std::filesystem::path& path) override { snapshots.push_back(path); }
+
+  void be_blind() { info_.sees = false; }
 
   const ModelInfo& info() const override { return info_; }
   SamplingOptions defaults(bool) const override {

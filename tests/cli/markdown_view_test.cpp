@@ -95,6 +95,17 @@ TEST(MarkdownView, CutsChangeNothing) {
   }
 }
 
+TEST(Wrapped, BreaksAtSpaces) {
+  EXPECT_EQ(wrapped("one two three", 8), "one two\nthree");
+  EXPECT_EQ(wrapped("one two three", 7), "one two\nthree");
+  EXPECT_EQ(wrapped("key   first second\nnext", 11, 6), "key   first\n      second\nnext");
+  EXPECT_EQ(wrapped("가나 다라 마", 9), "가나 다라\n마");
+  EXPECT_EQ(wrapped("a unbreakable b", 4), "a\nunbreakable\nb");
+  EXPECT_EQ(wrapped("fits", 80), "fits");
+  EXPECT_EQ(wrapped("a\n\n b ", 80), "a\n\n b ");
+  EXPECT_EQ(wrapped("", 80), "");
+}
+
 TEST(TextColumns, KoreanTakesTwo) {
   EXPECT_EQ(text_columns("한국어"), 6u);
   EXPECT_EQ(text_columns("abc"), 3u);

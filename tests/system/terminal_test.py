@@ -4,12 +4,18 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 import unicodedata
 import unittest
+from pathlib import Path
 
-from black_box import BINARY, NESTED, BlackBox
+from black_box import BINARY, MODELS, NESTED, ROOT, BlackBox
+
+# Of the vocabulary of NESTED.
+END_TOKENS = (2, 53, 65)
+TOOL_CALL = 111
 
 
 def columns_of(text):
@@ -21,7 +27,7 @@ class Screen:
     """A program on a tmux terminal of its own."""
 
     def __init__(self, columns, rows, command, environment, log):
-        self.socket = f"exaone-test-{os.getpid()}-{columns}"
+        self.socket = f"exaone-test-{os.getpid()}-{columns}-{log.parent.name}"
         self.log = log
         self.lines_typed = 0
         words = " ".join(f"{k}='{v}'" for k, v in environment.items())
@@ -78,23 +84,44 @@ class Screen:
         subprocess.run(["tmux", "-L", self.socket, "load-buffer", "-"], input=text.encode(), check=True, timeout=30)
         self.tmux("paste-buffer", "-p", "-r")
 
+    def program(self):
+        """The process that runs on the terminal."""
+        shell = self.tmux("display-message", "-p", "#{pane_pid}").strip()
+        return int(Path(f"/proc/{shell}/task/{shell}/children").read_text().split()[0])
+
+    def settings(self):
+        """The terminal's, as stty names them."""
+        name = self.tmux("display-message", "-p", "#{pane_tty}").strip()
+        return subprocess.run(["stty", "-F", name, "-a"], check=True, capture_output=True, timeout=30).stdout.decode().replace(";", " ").split()
+
     def close(self):
         self.tmux("kill-server", check=False)
 
 
 @unittest.skipUnless(shutil.which("tmux"), "needs tmux")
-class Tour(BlackBox):
-    def tour(self, columns):
+class Terminal(BlackBox):
+    def open(self, columns, *flags, **environment):
         home = self.scratch / "home"
-        home.mkdir()
+        home.mkdir(exist_ok=True)
+        screen = Screen(columns, 40, f"{BINARY} chat -m {NESTED} --think off " + " ".join(map(str, flags)),
+                        {"HOME": home, "XDG_STATE_HOME": home / "state", "LC_ALL": "C.UTF-8", **environment}, self.scratch / "log")
+        self.addCleanup(screen.close)
+        return screen
+
+    def script(self, name, text):
+        path = self.scratch / name
+        path.write_text("#!/bin/sh\n" + text, encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+
+class Tour(Terminal):
+    def tour(self, columns):
         saved = self.scratch / "talk.json"
         notes = self.scratch / "notes.txt"
         notes.write_text("회의록: 내일 10시\n", encoding="utf-8")
         # A model of noise would end some answers at once: without its end tokens it does not.
-        endless = " ".join(f"--logit-bias {token}=-100" for token in (2, 53, 65))
-        screen = Screen(columns, 40, f"{BINARY} chat -m {NESTED} -n 24 --temp 1 --seed 3 --think off {endless}",
-                        {"HOME": home, "XDG_STATE_HOME": home / "state", "LC_ALL": "C.UTF-8"}, self.scratch / "log")
-        self.addCleanup(screen.close)
+        screen = self.open(columns, "-n 24 --temp 1 --seed 3", *(f"--logit-bias {token}=-100" for token in END_TOKENS))
         shown = screen.settle()
         self.assertIn("Thinking is on by default", shown)                     # 1 starts, says what holds
         screen.type("안녕하세요? 서울의 날씨는 어때요?")                       # 2 Korean
@@ -106,6 +133,8 @@ class Tour(BlackBox):
         self.assertIn("> 마가나다\n", screen.settle())
         screen.type("/help")                                                 # 4
         self.assertIn("/regen", screen.settle())
+        self.assertTrue(any(row.startswith("Ctrl-C ") for row in screen.rows()))
+        self.assertFalse([row for row in screen.rows() if columns_of(row) >= 80], "help that wraps at 80 columns")
         screen.type("/system 짧게 답하세요.")                                 # 5
         self.assertIn("The system prompt is set.", screen.settle())
         screen.type("/set temp 0.5")                                         # 6
@@ -164,7 +193,7 @@ class Tour(BlackBox):
         screen.wait_for(lambda text: "Ctrl-C again" in text, "the hint")
         screen.key("C-c")
         screen.wait_for(lambda text: "[exit 130]" in text, "the exit code")
-        history = (home / "state/exaone/history").read_text(encoding="utf-8", errors="replace")
+        history = (self.scratch / "home/state/exaone/history").read_text(encoding="utf-8", errors="replace")
         self.assertIn("/help", history)
 
     def stop_a_thought(self, screen):
@@ -194,6 +223,83 @@ class Tour(BlackBox):
 
     def test_200_columns(self):
         self.tour(200)
+
+
+class Commands(Terminal):
+    def test_edit_and_undo(self):
+        editor = self.script("editor", "printf '고친 질문\\n둘째 줄\\n' > \"$1\"\n")
+        screen = self.open(80, "-n 8 --temp 0", *(f"--logit-bias {token}=-100" for token in END_TOKENS), EDITOR=editor)
+        saved = self.scratch / "talk.json"
+        for line in ("첫 질문", "/edit", f"/save {saved}"):
+            screen.settle()
+            screen.type(line)
+        self.assertIn("> 고친 질문\n둘째 줄\n", screen.settle())
+        questions = [m["content"] for m in json.loads(saved.read_text(encoding="utf-8"))["messages"] if m["role"] == "user"]
+        self.assertEqual(questions, ["고친 질문\n둘째 줄"])
+        screen.type("/undo")
+        self.assertIn("Forgotten: 고친 질문", screen.settle())
+        screen.type("/undo")
+        self.assertIn("There is nothing to undo.", screen.settle())
+
+    def test_a_picture(self):
+        screen = self.open(80, "-n 8 --temp 0 --mmproj", MODELS / "tiny-vision", *(f"--logit-bias {token}=-100" for token in END_TOKENS))
+        screen.settle()
+        screen.type(f"/image {ROOT / 'tests/data/images/jpeg-rgb.jpg'}")
+        self.assertIn("jpeg-rgb.jpg goes with the next question.", screen.settle())
+        screen.type("뭐가 보여?")
+        screen.settle()
+        screen.type("/stats")
+        self.assertIn("images     1 picture (1 encoded, 0 reused)", screen.settle())
+
+    def test_a_tool_runs_after_a_yes_only(self):
+        tool = self.script("clock", "echo \"$1 says 세 시 $(cat)\"\n")
+        tools = self.scratch / "tools.json"
+        tools.write_text(json.dumps([{"name": "now", "parameters": {"type": "object", "properties": {}}}]), encoding="utf-8")
+        # The biases make a model of noise call at once, and end its turn behind the call.
+        screen = self.open(200, "-n 60 --temp 0 --tools", tools, "--tool-cmd", tool, f"--logit-bias {TOOL_CALL}=100",
+                           *(f"--logit-bias {token}=50" for token in END_TOKENS))
+        screen.settle()
+
+        def asked(n):
+            screen.wait_for(lambda text: text.count("now? [y/N] ") + text.count("now? [y/N]\n") == n, f"question {n}")
+
+        screen.type("몇 시야?")
+        asked(1)
+        self.assertNotIn("says", screen.text())
+        screen.type("y")
+        asked(2)
+        self.assertEqual(screen.text().count("now says 세 시 {}"), 1)
+        screen.type("n")
+        asked(3)
+        self.assertEqual(screen.text().count("now says"), 1)
+        screen.key("C-c")
+        screen.wait_for(lambda text: text.endswith("\n>\n"), "the prompt")
+        screen.lines_typed += 1  # the question that Ctrl-C answered
+        saved = self.scratch / "talk.json"
+        screen.type(f"/save {saved}")
+        screen.settle()
+        results = [m["content"] for m in json.loads(saved.read_text(encoding="utf-8"))["messages"] if m["role"] == "tool"]
+        self.assertEqual(results, ["now says 세 시 {}"] + 2 * ["The user did not allow this call."])
+
+    def test_a_terminated_chat_leaves_the_terminal_as_it_was(self):
+        screen = self.open(80)
+        screen.settle()
+        screen.type("반쯤 쓴", enter=False)
+        screen.wait_for(lambda text: "> 반쯤 쓴" in text, "what was typed")
+        self.assertIn("-icanon", screen.settings())
+        self.end(screen, lambda: os.kill(screen.program(), signal.SIGTERM), 143)
+
+    def test_a_chat_that_is_quit_leaves_the_terminal_as_it_was(self):
+        screen = self.open(80)
+        screen.settle()
+        self.end(screen, lambda: screen.key("C-\\"), 131)
+
+    def end(self, screen, kill, code):
+        kill()
+        screen.wait_for(lambda text: f"\n[exit {code}]" in text, "the exit code")
+        for word in ("icanon", "echo", "isig", "icrnl", "opost"):
+            self.assertIn(word, screen.settings())
+        screen.wait_for(lambda text: screen.log.read_bytes().count(b"\x1b[?2004l") == 1, "the end of bracketed paste")
 
 
 if __name__ == "__main__":
