@@ -102,7 +102,8 @@ Parts text(std::string reasoning, std::string content) {
 const std::string kCallF = R"(<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>)";
 const Call kF = {"f", R"({"a": 1})"};
 
-TEST(Answer, UsualAnswers) {
+// Section 6.5 and pitfall 27: the opening tag is in the prompt; white space around both parts is dropped.
+TEST(Answer, Section65UsualAnswers) {
   EXPECT_EQ(parse({"I think.\n</think>\n\nYes."}, thinking()), text("I think.", "Yes."));
   EXPECT_EQ(parse({"Yes."}, answering()), text("", "Yes."));
   EXPECT_EQ(parse({"\n\nYes.  \n"}, answering()), text("", "Yes."));

@@ -102,6 +102,46 @@ TEST(Pitfalls, Section66SlicesAndMethodsOfTemplates) {
   EXPECT_EQ(reversed.render(variables).text, "b;a;1True");
 }
 
+// Section 6.6, EXAONE-4.0 issue 3 and llama.cpp's built-in templates (no newline behind the role, no end of
+// the user's turn, no thoughts): the only template is the model's own, to the byte.
+TEST(Pitfalls, Section66NoBuiltInTemplate) {
+  const Json talk = Json::array({user("Hi")});
+  EXPECT_EQ(exaone_4_0().text(talk), "[|user|]\nHi[|endofturn|]\n[|assistant|]\n<think>\n\n</think>\n\n");
+  EXPECT_EQ(exaone_4_0().text(talk, Thinking::kOn), "[|user|]\nHi[|endofturn|]\n[|assistant|]\n<think>\n");
+  EXPECT_EQ(exaone_4_5().text(talk), "<|user|>\nHi<|endofturn|>\n<|assistant|>\n<think>\n");
+  const PromptBuilder other(exaone_4_0().tokenizer,
+                            Template::parse("{% for m in messages %}{{ m.content }}!{% endfor %}"));
+  EXPECT_EQ(other.chat(talk, nullptr, Thinking::kAuto).text, "Hi!");
+}
+
+// Section 6.5: the results of calls stand in a turn of their own, and a new thought begins behind them.
+TEST(Pitfalls, Section65ResultsOpenANewTurn) {
+  Json call = {{"role", "assistant"}, {"content", ""}};
+  call["tool_calls"] = Json::array({{{"id", "c"}, {"function", {{"name", "f"}, {"arguments", "{}"}}}}});
+  const Json talk =
+      Json::array({user("q"), call, {{"role", "tool"}, {"tool_call_id", "c"}, {"content", "r"}}});
+  for (const Model* model : {&exaone_4_0(), &exaone_4_5()}) {
+    const Prompt thinking = model->prompts.chat(talk, nullptr, Thinking::kOn);
+    const std::size_t result = thinking.text.find("<tool_result>");
+    ASSERT_NE(result, std::string::npos);
+    EXPECT_GT(result, thinking.text.find("</tool_call>"));
+    EXPECT_TRUE(thinking.text.ends_with("<think>\n"));
+    EXPECT_TRUE(thinking.opens_reasoning);
+    EXPECT_FALSE(model->prompts.chat(talk, nullptr, Thinking::kOff).opens_reasoning);
+  }
+}
+
+// Section 6.5: tags are single tokens, and text where control tokens are hidden.
+TEST(Pitfalls, Section65TagsAreNoControlTokens) {
+  for (const Model* model : {&exaone_4_0(), &exaone_4_5()}) {
+    for (const char* tag : {"<think>", "</think>", "<tool_call>", "</tool_call>"}) {
+      const auto id = model->tokenizer.find(tag);
+      ASSERT_TRUE(id) << tag;
+      EXPECT_EQ(model->tokenizer.kind(*id), TokenKind::kUserDefined) << tag;
+    }
+  }
+}
+
 // Row 25: history comes back without its reasoning; it is a conversation like any other.
 TEST(Pitfalls, Row25HistoryWithoutReasoning) {
   const Json talk = Json::array({user("a"), assistant("b"), user("c")});

@@ -196,6 +196,7 @@ struct Fixture {
   std::unique_ptr<Backend> backend;
 };
 
+// Section 6.6, llama.cpp 13121 and ollama 9605: heads of 80 with every type of keys and values.
 TEST(Attention, MatchesSoftmaxInDoublePrecision) {
   Fixture setup(2);
   for (const KvType type : kTypes) {

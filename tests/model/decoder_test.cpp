@@ -184,11 +184,17 @@ TEST(Decoder, WrongIdsAndPositionsAreErrors) {
 
 // A small model whose every normalised vector has a mean square near eps, so that each eps shows in the
 // logits.
+struct SmallShape {
+  int head_dim = 16;
+  bool tied = false;  // the embedding serves as head, and is as large as one
+  std::vector<float> rope_factors;
+};
+
 struct SmallModel {
   test::DenseModel dense;
   Weights weights;
 
-  SmallModel(Backend& backend, const std::vector<int>& windows) {
+  SmallModel(Backend& backend, const std::vector<int>& windows, const SmallShape& shape = {}) {
     std::mt19937 random(11);
     std::normal_distribution<double> normal;
     const auto draw = [&](std::size_t n, double scale) {
@@ -216,7 +222,8 @@ struct SmallModel {
                                }},
                           Precision::kExact);
     };
-    const int hidden = 32, n_heads = 4, n_kv_heads = 2, head_dim = 16, ffn_width = 64, vocab = 40;
+    const int hidden = 32, n_heads = 4, n_kv_heads = 2, ffn_width = 64, vocab = 40;
+    const int head_dim = shape.head_dim;
     ModelConfig& c = weights.config;
     c.hidden = hidden;
     c.n_heads = n_heads;
@@ -227,7 +234,9 @@ struct SmallModel {
     c.rms_eps = 1e-5f;
     c.rope_theta = 10000;
     weights.precision = Precision::kExact;
-    weights.rope_inverse = rope_inverse_frequencies(c, nullptr);
+    weights.rope_inverse =
+        rope_inverse_frequencies(c, shape.rope_factors.empty() ? nullptr : &shape.rope_factors);
+    c.tied_head = shape.tied;
 
     dense = {.hidden = hidden,
              .n_heads = n_heads,
@@ -238,7 +247,7 @@ struct SmallModel {
              .window = windows,
              .rope = {},
              .inverse = {weights.rope_inverse.begin(), weights.rope_inverse.end()},
-             .embedding = draw(static_cast<std::size_t>(vocab * hidden), 3e-3),
+             .embedding = draw(static_cast<std::size_t>(vocab * hidden), shape.tied ? 0.3 : 3e-3),
              .head = draw(static_cast<std::size_t>(vocab * hidden), 0.3),
              .final_norm = near_one(static_cast<std::size_t>(hidden)),
              .layers = {}};
@@ -281,7 +290,11 @@ struct SmallModel {
       dense.layers.push_back(std::move(layer));
     }
     weights.embedding = pack(dense.embedding, vocab);
-    weights.head = pack(dense.head, vocab);
+    if (shape.tied) {
+      dense.head = dense.embedding;
+    } else {
+      weights.head = pack(dense.head, vocab);
+    }
     weights.final_norm = to_float(dense.final_norm);
   }
 };
@@ -295,19 +308,26 @@ double largest_difference(const std::vector<std::vector<double>>& expected, cons
   return worst;
 }
 
-// Section 6.6, vllm 23918: global layers of a hybrid have no rotation; and vLLM's GGUF loader: pairs are halves apart.
+std::vector<float> logits_of(const SmallModel& model, Backend& backend,
+                             const std::vector<std::int32_t>& ids) {
+  Decoder decoder(model.weights, backend, 8);
+  KvCache cache(model.weights.config, KvType::kF32, 8);
+  std::vector<std::int32_t> positions;
+  for (std::size_t i = 0; i < ids.size(); ++i) positions.push_back(static_cast<std::int32_t>(i));
+  std::vector<float> all;
+  score(decoder, cache, ids, positions, 8,
+        [&](std::size_t, std::span<const float> row) { all.insert(all.end(), row.begin(), row.end()); });
+  return all;
+}
+
+// Section 6.6, vllm 23918: global layers of a hybrid have no rotation; and vLLM's GGUF loader: pairs are
+// halves apart.
 TEST(Decoder, EqualsTheEquationsAndShowsEveryEps) {
   ThreadPool pool(2);
   const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
   const SmallModel model(*backend, {5, 0});
   const std::vector<std::int32_t> ids = some_ids(20, model.dense.vocab, 5);
-  Decoder decoder(model.weights, *backend, 8);
-  KvCache cache(model.weights.config, KvType::kF32, 8);
-  std::vector<std::int32_t> positions;
-  for (std::int32_t i = 0; i < 20; ++i) positions.push_back(i);
-  std::vector<float> ours;
-  score(decoder, cache, ids, positions, 8,
-        [&](std::size_t, std::span<const float> row) { ours.insert(ours.end(), row.begin(), row.end()); });
+  const std::vector<float> ours = logits_of(model, *backend, ids);
 
   constexpr double kTolerance = 2e-5;
   EXPECT_LT(largest_difference(test::forward(model.dense, ids, {}), ours), kTolerance);
@@ -318,6 +338,27 @@ TEST(Decoder, EqualsTheEquationsAndShowsEveryEps) {
     eps.*place = 1e-6;
     EXPECT_GT(largest_difference(test::forward(model.dense, ids, eps), ours), 20 * kTolerance);
   }
+}
+
+// Section 6.6, llama.cpp 14755, 10737 and 12451, the shape of EXAONE 3.5 2.4B: heads of 80, which is no power
+// of two, rope factors of their own, and no output matrix.
+TEST(Decoder, HeadsOf80WithRopeFactorsAndATiedOutput) {
+  ThreadPool pool(2);
+  const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
+  SmallShape shape{.head_dim = 80, .tied = true, .rope_factors = {}};
+  for (int j = 0; j < 40; ++j) shape.rope_factors.push_back(1.0f + 0.2f * static_cast<float>(j));
+  const SmallModel model(*backend, {5, 24}, shape);
+  ASSERT_FALSE(model.weights.head);
+  const std::vector<std::int32_t> ids = some_ids(20, model.dense.vocab, 5);
+  const std::vector<float> ours = logits_of(model, *backend, ids);
+  constexpr double kTolerance = 1e-4;
+  EXPECT_LT(largest_difference(test::forward(model.dense, ids, {}), ours), kTolerance);
+  // Without the factors, or with another head, it is another model.
+  test::DenseModel plain = model.dense;
+  for (std::size_t j = 0; j < plain.inverse.size(); ++j) {
+    plain.inverse[j] *= static_cast<double>(shape.rope_factors[j]);
+  }
+  EXPECT_GT(largest_difference(test::forward(plain, ids, {}), ours), 20 * kTolerance);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ import subprocess
 import time
 import unittest
 
-from black_box import BINARY, DENSE, DENSE_GGUF, ROOT, BlackBox
+from black_box import BAD_INPUT, BINARY, DENSE, DENSE_GGUF, ROOT, UNSUPPORTED, BlackBox
 
 
 class Pipe(BlackBox):
@@ -24,6 +24,15 @@ class Pipe(BlackBox):
         flags = ["-m", DENSE, "-n", "8", "--temp", "0"]
         once = self.succeed("chat", *flags, stdin=b"Hello\n")
         self.assertEqual(self.succeed("chat", *flags, stdin=b"Hello\n/clear\nHello\n/exit\nnever read\n"), once + once)
+
+
+    def test_a_model_without_a_template_is_given_none(self):
+        """Section 6.6, EXAONE-4.0 issue 3: a template that is built in would be wrong."""
+        folder = self.copy_folder(DENSE)
+        (folder / "chat_template.jinja").unlink()
+        self.fail_with(UNSUPPORTED, "chat", "-m", folder, stdin=b"Hello\n", saying=["no chat template"])
+        self.fail_with(BAD_INPUT, "run", "-m", folder, "-p", "Hello", saying=["no chat template"])
+        self.succeed("run", "-m", folder, "--raw", "-p", "Hello", "-n", "4")
 
 
 class Terminal(BlackBox):
