@@ -163,6 +163,62 @@ TEST(JsonSchema, LimitsHold) {
   EXPECT_LT(grammar.n_states(), 5000u);
 }
 
+std::string repeated(const std::string& text, int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) out += (i > 0 ? "," : "") + text;
+  return out;
+}
+
+// The same work is the same verdict on every machine: what would take seconds is refused by its steps or
+// states.
+TEST(JsonSchema, WorkIsBounded) {
+  std::string names;
+  for (int i = 0; i < 20'000; ++i) names += (i > 0 ? ",\"" : "\"") + std::to_string(i) + "\"";
+  const std::string long_key(100'000, 'k');
+  const std::string heavy[] = {
+      R"({"prefixItems": [)" + repeated("true", 20'000) + R"(], "allOf": [)" + repeated("{}", 5'000) + "]}",
+      R"({"type": "object", "required": [)" + names + "]}",
+      R"({"allOf": [{"enum": [)" + names.substr(0, 100'000) + R"("]}, {"enum": [)" +
+          names.substr(0, 100'000) + R"("]}]})",
+      R"({"properties": {")" + long_key + R"(": {"prefixItems": [)" + repeated("true", 20'000) + "]}}}",
+  };
+  for (const std::string& schema : heavy) {
+    SCOPED_TRACE(schema.substr(0, 60));
+    try {
+      Grammar::from_json_schema(schema);
+      ADD_FAILURE() << "taken";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kUnsupported) << error.what();
+      EXPECT_NE(error.message().find("of construction"), std::string::npos) << error.what();
+      EXPECT_LT(std::string(error.what()).size(), 2000u);
+    }
+  }
+}
+
+TEST(JsonSchema, LongEnumsAndManyPropertiesAreTaken) {
+  std::string values;
+  for (int i = 0; i < 3'000; ++i) values += (i > 0 ? "," : "") + std::to_string(i * 7);
+  EXPECT_TRUE(Grammar::from_json_schema(R"({"enum": [)" + values + "]}").matches("20993"));
+  std::string properties;
+  for (int i = 0; i < 1'000; ++i) {
+    properties += (i > 0 ? ",\"property_" : "\"property_") + std::to_string(i) + R"(": {"type": "integer"})";
+  }
+  const Grammar object = Grammar::from_json_schema(R"({"type": "object", "properties": {)" + properties +
+                                                   R"(}, "additionalProperties": true})");
+  EXPECT_TRUE(object.matches(R"({"property_3": 1, "property_999": 2, "other": []})"));
+}
+
+TEST(Gbnf, WorkIsBounded) {
+  std::string optional = "root ::=";
+  for (int i = 0; i < 9'000; ++i) optional += std::string(" \"") + static_cast<char>('a' + i % 26) + "\"?";
+  try {
+    Grammar::from_gbnf(optional);
+    ADD_FAILURE() << "taken";
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find("30000000 steps of construction"), std::string::npos) << error.what();
+  }
+}
+
 TEST(Gbnf, LetsThroughAndRefuses) {
   const Grammar sum = Grammar::from_gbnf(
       "# sums\nroot ::= term (\"+\" term)*\nterm ::= [0-9]{1,3}\n  | \"(\" root \")\" # nested\n");

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <limits>
+#include <numeric>
 #include <unordered_map>
 #include <utility>
 
@@ -38,6 +40,8 @@ class Closure {
         if (std::exchange(seen_[to], round_) != round_) subset.push_back(to);
       }
     }
+    if (std::is_sorted(subset.begin(), subset.end())) return;
+    automaton_.budget().count_steps(subset.size() * std::bit_width(subset.size()) / 2);
     std::sort(subset.begin(), subset.end());
   }
 
@@ -81,18 +85,23 @@ class Determinizer {
 
   void expand(StateId id) {
     const Subset& subset = *order_[id];
-    std::vector<ByteEdge> edges;
     std::vector<CallEdge> calls;
     std::array<bool, 257> cut{};
+    std::array<std::size_t, 257> place{};  // of the next edge with this lowest byte
     for (const StateId s : subset) {
       for (const ByteEdge& edge : in_.states[s].bytes) {
-        edges.push_back(edge);
         cut[edge.low] = cut[std::size_t{edge.high} + 1] = true;
+        ++place[std::size_t{edge.low} + 1];
       }
       const auto& more = in_.states[s].calls;
       calls.insert(calls.end(), more.begin(), more.end());
     }
-    std::sort(edges.begin(), edges.end(), [](const ByteEdge& a, const ByteEdge& b) { return a.low < b.low; });
+    std::partial_sum(place.begin(), place.end(), place.begin());
+    // By their lowest byte, else as they were: then targets are mostly in order too.
+    std::vector<ByteEdge> edges(place.back());
+    for (const StateId s : subset) {
+      for (const ByteEdge& edge : in_.states[s].bytes) edges[place[edge.low]++] = edge;
+    }
     std::vector<ByteEdge> live;
     std::size_t next = 0;
     for (unsigned low = 0; low < 256;) {

@@ -222,14 +222,21 @@ Edges find_edges(const Flat& flat, const Nullable& nullable) {
     first[s] = own(s);
     ends[s] = flat.states[s].accepts;
   }
+  // Parts are mostly built front to back, so the ends are seen first from behind.
+  std::vector<StateId> passing;
+  std::size_t n_passes = 0;
+  for (StateId s = static_cast<StateId>(n_states); s-- > 0;) {
+    const std::size_t here = flat.states[s].empties.size() + flat.states[s].calls.size();
+    if (here > 0) passing.push_back(s);
+    n_passes += here;
+  }
+  // What comparing and joining sets of bytes costs, in elementary steps.
+  constexpr std::size_t kStepsOfSet = 2;
   for (bool changed = true; changed;) {
     changed = false;
-    flat.set.budget->count_steps(n_states);
-    for (StateId i = 0; i < n_states; ++i) {
-      // Parts are mostly built front to back, so the ends are seen first from behind.
-      const auto s = static_cast<StateId>(n_states - 1 - i);
+    flat.set.budget->count_steps(kStepsOfSet * (passing.size() + n_passes));
+    for (const StateId s : passing) {
       const State& state = flat.states[s];
-      if (state.empties.empty() && state.calls.empty()) continue;
       std::bitset<256> bytes = first[s];
       bool end = ends[s];
       const auto follow_on = [&](StateId to) {
@@ -254,8 +261,8 @@ Edges find_edges(const Flat& flat, const Nullable& nullable) {
   }
   for (bool changed = true; changed;) {
     changed = false;
-    flat.set.budget->count_steps(n_states);
-    for (StateId s = 0; s < n_states; ++s) {
+    flat.set.budget->count_steps(kStepsOfSet * (passing.size() + n_passes));
+    for (const StateId s : passing) {
       for (const CallEdge& edge : flat.states[s].calls) {
         std::bitset<256> bytes = out.follow[edge.rule] | first[edge.to];
         if (ends[edge.to]) bytes |= out.follow[flat.rule_of[s]];

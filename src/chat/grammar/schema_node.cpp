@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "chat/grammar/json_text.h"
+#include "text/utf8.h"
 
 namespace exa::grammar {
 namespace {
@@ -11,7 +12,12 @@ namespace {
 constexpr std::size_t kMostSchemaDepth = 32;
 constexpr std::size_t kMostNodes = 10'000;
 constexpr std::size_t kMostAlternatives = 256;
-constexpr std::size_t kMostProofDepth = 6;
+// Paths are for people: beyond these bytes they are cut, so that long keys are not copied to every part
+// below.
+constexpr std::size_t kLongestStep = 100;
+constexpr std::size_t kLongestPath = 1000;
+// What copying or comparing one part of a schema costs, in elementary steps.
+constexpr std::size_t kStepsOfPart = 16;
 
 [[noreturn]] void fail(const SchemaRef& schema, const std::string& message) {
   throw Error(ErrorKind::kBadInput, message, schema.path);
@@ -32,7 +38,9 @@ SchemaSet both(const SchemaSet& a, const SchemaSet& b) {
 
 std::string pointer_part(std::string_view key) {
   std::string out;
-  for (const char c : key) {
+  std::string_view front = key.substr(0, kLongestStep);
+  front.remove_suffix(incomplete_tail(front));
+  for (const char c : front) {
     if (c == '~') {
       out += "~0";
     } else if (c == '/') {
@@ -41,11 +49,18 @@ std::string pointer_part(std::string_view key) {
       out += c;
     }
   }
-  return out;
+  return front.size() < key.size() ? out + "…" : out;
 }
 
 SchemaRef below(const SchemaRef& schema, const Json& json, const std::string& steps) {
+  if (schema.path.size() > kLongestPath) return {&json, schema.path};
   return {&json, schema.path + "/" + steps};
+}
+
+// How much a node holds: what copying it costs.
+std::size_t n_parts(const Node& node) {
+  return node.properties.size() + node.required.size() + node.prefix.size() + node.patterns.size() +
+         node.formats.size() + (node.values ? node.values->size() : 0);
 }
 
 // A count that a keyword gives; 5.0 is one too.
@@ -99,6 +114,10 @@ std::vector<Node> Schemas::products(const std::vector<Node>& a, const std::vecto
   std::vector<Node> out;
   for (const Node& left : a) {
     for (const Node& right : b) {
+      const std::size_t n_compared =
+          left.properties.size() * right.properties.size() + left.required.size() * right.required.size() +
+          (left.values && right.values ? left.values->size() * right.values->size() : 0);
+      budget_.count_steps(64 + kStepsOfPart * (n_parts(left) + n_parts(right)) + n_compared);
       Node node = merged(left, right);
       if (node.types == 0) continue;
       if (out.size() == kMostAlternatives || ++n_nodes_ > kMostNodes) {
@@ -107,7 +126,6 @@ std::vector<Node> Schemas::products(const std::vector<Node>& a, const std::vecto
                         " alternatives here and " + std::to_string(kMostNodes) + " in all",
                     path);
       }
-      budget_.count_steps(64 + node.properties.size() * 8);
       out.push_back(std::move(node));
     }
   }
@@ -175,7 +193,10 @@ std::vector<Node> Schemas::expand_one(const SchemaRef& schema, std::size_t depth
 Node Schemas::read_keywords(const SchemaRef& schema) {
   Node node;
   node.path = schema.path;
-  for (const auto& [key, value] : schema.json->items()) read_keyword(schema, key, value, node);
+  for (const auto& [key, value] : schema.json->items()) {
+    budget_.count_steps(kStepsOfPart * (1 + (value.is_structured() ? value.size() : 0)));
+    read_keyword(schema, key, value, node);
+  }
   return node;
 }
 
@@ -234,6 +255,7 @@ void Schemas::read_keyword(const SchemaRef& schema, const std::string& key, cons
       for (const Json& one : value) values.push_back(&one);
     }
     if (node.values) {
+      budget_.count_steps(kStepsOfPart * values.size());
       std::erase_if(values, [&](const Json* one) {
         return std::none_of(node.values->begin(), node.values->end(),
                             [one](const Json* other) { return *one == *other; });
@@ -301,6 +323,7 @@ void Schemas::read_keyword(const SchemaRef& schema, const std::string& key, cons
   }
   if (key == "required") {
     if (!value.is_array()) fail(schema, "\"required\": expected names in an array, found " + shown(value));
+    budget_.count_steps(value.size() * value.size() / 2);
     node.hinted |= kObject;
     for (const Json& name : value) {
       if (!name.is_string()) fail(schema, "\"required\": expected a name, found " + shown(name));
@@ -422,81 +445,6 @@ Node Schemas::merged(const Node& a, const Node& b) {
     if (!out.requires_property(name)) out.required.push_back(name);
   }
   return out;
-}
-
-void Schemas::require_exclusive(const std::vector<std::vector<Node>>& branches, const std::string& path) {
-  for (std::size_t i = 0; i < branches.size(); ++i) {
-    for (std::size_t j = 0; j < branches.size(); ++j) {
-      if (i == j) continue;
-      for (const Node& made : branches[i]) {
-        for (const Node& other : branches[j]) {
-          if (are_apart(made, other, 0)) continue;
-          throw Error(ErrorKind::kUnsupported,
-                      "\"oneOf\": expected branches that exclude one another by type, values or required "
-                      "properties; cannot tell " +
-                          std::to_string(std::min(i, j)) + " and " + std::to_string(std::max(i, j)) +
-                          " apart (\"anyOf\" needs no proof)",
-                      path);
-        }
-      }
-    }
-  }
-}
-
-bool Schemas::are_apart(const Node& made, const Node& other, std::size_t depth) {
-  budget_.count_steps(100);
-  if (depth > kMostProofDepth) return false;
-  if (made.values) {
-    return std::none_of(made.values->begin(), made.values->end(), [&](const Json* value) {
-      return satisfies(*value, made) && satisfies(*value, other);
-    });
-  }
-  if (other.values) {
-    return std::none_of(other.values->begin(), other.values->end(), [&](const Json* value) {
-      return satisfies(*value, made) && satisfies(*value, other);
-    });
-  }
-  const unsigned types = made.made_types() & other.types;
-  if ((types & (kNull | kBoolean)) != 0) return false;
-  if ((types & kNumber) != 0 && !made.number.are_apart(other.number)) return false;
-  if ((types & kString) != 0) {
-    const auto range_apart = [](const Node& a, const Node& b) {
-      return a.max_length && *a.max_length < b.min_length;
-    };
-    if (!range_apart(made, other) && !range_apart(other, made) &&
-        !is_empty(intersect(decoded_strings(made), decoded_strings(other)))) {
-      return false;
-    }
-  }
-  if ((types & kArray) != 0) {
-    const auto range_apart = [](const Node& a, const Node& b) {
-      return a.max_items && *a.max_items < b.min_items;
-    };
-    if (!range_apart(made, other) && !range_apart(other, made)) return false;
-  }
-  return (types & kObject) == 0 || objects_apart(made, other, depth);
-}
-
-bool Schemas::objects_apart(const Node& made, const Node& other, std::size_t depth) {
-  const auto schemas_of = [](const Node& node, const std::string& name) {
-    const Node::Property* property = node.find(name);
-    return property ? property->schemas : node.additional.value_or(SchemaSet());
-  };
-  for (const std::string& name : other.required) {
-    if (!made.find(name) && !made.requires_property(name) && !made.is_open()) return true;
-    if (!made.requires_property(name)) continue;
-    const std::vector<Node> ours = expand(schemas_of(made, name));
-    const std::vector<Node> theirs = expand(schemas_of(other, name));
-    const bool apart = std::all_of(ours.begin(), ours.end(), [&](const Node& a) {
-      return std::all_of(theirs.begin(), theirs.end(),
-                         [&](const Node& b) { return are_apart(a, b, depth + 1); });
-    });
-    if (apart) return true;
-  }
-  for (const std::string& name : made.required) {
-    if (!other.find(name) && other.additional && expand(*other.additional).empty()) return true;
-  }
-  return false;
 }
 
 }  // namespace exa::grammar

@@ -127,8 +127,10 @@ RuleId SchemaRules::rule_of(const SchemaSet& schemas) {
 
 void SchemaRules::add_node(Automaton& into, StateId from, const Node& node, StateId to) {
   if (node.values) {
+    Node others = node;
+    others.values.reset();
     for (const Json* value : *node.values) {
-      if (schemas_.satisfies(*value, node)) add_value(into, from, *value, to);
+      if (schemas_.satisfies(*value, others)) add_value(into, from, *value, to);
     }
     return;
   }
@@ -225,6 +227,7 @@ void SchemaRules::add_object(Automaton& into, StateId from, const Node& node, St
   for (const std::string& name : node.required) {
     if (!node.find(name)) members.push_back({name, others});
   }
+  rules_.budget->count_steps(members.size() * (16 + node.required.size()));
   std::size_t n_needed = node.required.size();
   const auto closes = [&](StateId at) {
     if (n_needed == 0) into.add_literal(at, "}", to);

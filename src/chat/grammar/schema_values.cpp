@@ -10,6 +10,8 @@
 namespace exa::grammar {
 namespace {
 
+constexpr std::size_t kMostProofDepth = 6;
+
 std::uint64_t count_characters(const std::string& text) {
   return static_cast<std::uint64_t>(std::count_if(
       text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
@@ -81,7 +83,7 @@ Automaton Schemas::decoded_strings(const Node& node) {
 }
 
 bool Schemas::satisfies(const Json& value, const Node& node) {
-  budget_.count_steps(16);
+  budget_.count_steps(16 + (node.values ? node.values->size() : 0) + node.required.size());
   const unsigned type = type_of(value);
   if ((node.types & type) == 0) return false;
   if (node.values && std::none_of(node.values->begin(), node.values->end(),
@@ -130,6 +132,81 @@ bool Schemas::satisfies(const Json& value, const Node& node) {
 bool Schemas::satisfies_any(const Json& value, const SchemaSet& schemas) {
   const std::vector<Node> nodes = expand(schemas);
   return std::any_of(nodes.begin(), nodes.end(), [&](const Node& node) { return satisfies(value, node); });
+}
+
+void Schemas::require_exclusive(const std::vector<std::vector<Node>>& branches, const std::string& path) {
+  for (std::size_t i = 0; i < branches.size(); ++i) {
+    for (std::size_t j = 0; j < branches.size(); ++j) {
+      if (i == j) continue;
+      for (const Node& made : branches[i]) {
+        for (const Node& other : branches[j]) {
+          if (are_apart(made, other, 0)) continue;
+          throw Error(ErrorKind::kUnsupported,
+                      "\"oneOf\": expected branches that exclude one another by type, values or required "
+                      "properties; cannot tell " +
+                          std::to_string(std::min(i, j)) + " and " + std::to_string(std::max(i, j)) +
+                          " apart (\"anyOf\" needs no proof)",
+                      path);
+        }
+      }
+    }
+  }
+}
+
+bool Schemas::are_apart(const Node& made, const Node& other, std::size_t depth) {
+  budget_.count_steps(100);
+  if (depth > kMostProofDepth) return false;
+  if (made.values) {
+    return std::none_of(made.values->begin(), made.values->end(), [&](const Json* value) {
+      return satisfies(*value, made) && satisfies(*value, other);
+    });
+  }
+  if (other.values) {
+    return std::none_of(other.values->begin(), other.values->end(), [&](const Json* value) {
+      return satisfies(*value, made) && satisfies(*value, other);
+    });
+  }
+  const unsigned types = made.made_types() & other.types;
+  if ((types & (kNull | kBoolean)) != 0) return false;
+  if ((types & kNumber) != 0 && !made.number.are_apart(other.number)) return false;
+  if ((types & kString) != 0) {
+    const auto range_apart = [](const Node& a, const Node& b) {
+      return a.max_length && *a.max_length < b.min_length;
+    };
+    if (!range_apart(made, other) && !range_apart(other, made) &&
+        !is_empty(intersect(decoded_strings(made), decoded_strings(other)))) {
+      return false;
+    }
+  }
+  if ((types & kArray) != 0) {
+    const auto range_apart = [](const Node& a, const Node& b) {
+      return a.max_items && *a.max_items < b.min_items;
+    };
+    if (!range_apart(made, other) && !range_apart(other, made)) return false;
+  }
+  return (types & kObject) == 0 || objects_apart(made, other, depth);
+}
+
+bool Schemas::objects_apart(const Node& made, const Node& other, std::size_t depth) {
+  const auto schemas_of = [](const Node& node, const std::string& name) {
+    const Node::Property* property = node.find(name);
+    return property ? property->schemas : node.additional.value_or(SchemaSet());
+  };
+  for (const std::string& name : other.required) {
+    if (!made.find(name) && !made.requires_property(name) && !made.is_open()) return true;
+    if (!made.requires_property(name)) continue;
+    const std::vector<Node> ours = expand(schemas_of(made, name));
+    const std::vector<Node> theirs = expand(schemas_of(other, name));
+    const bool apart = std::all_of(ours.begin(), ours.end(), [&](const Node& a) {
+      return std::all_of(theirs.begin(), theirs.end(),
+                         [&](const Node& b) { return are_apart(a, b, depth + 1); });
+    });
+    if (apart) return true;
+  }
+  for (const std::string& name : made.required) {
+    if (!other.find(name) && other.additional && expand(*other.additional).empty()) return true;
+  }
+  return false;
 }
 
 }  // namespace exa::grammar
