@@ -1,5 +1,6 @@
 #include "cli/grammar_check.h"
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <filesystem>
@@ -40,28 +41,66 @@ struct CheckOptions {
   std::uint64_t seed = 0;
 };
 
-// How much a token does for an end: random texts of recursive schemas would rarely come to theirs.
-int closes(std::string_view symbols) {
+// Follows a text of JSON: whether the next character belongs to a string.
+class InString {
+ public:
+  explicit InString(bool inside) : inside_(inside) {}
+
+  void take(std::string_view text) {
+    for (const char c : text) {
+      if (escaped_) {
+        escaped_ = false;
+      } else if (c == '"') {
+        inside_ = !inside_;
+      } else {
+        escaped_ = inside_ && c == '\\';
+      }
+    }
+  }
+  bool inside() const { return inside_; }
+
+ private:
+  bool inside_;
+  bool escaped_ = false;
+};
+
+// How much a token does for an end, inside and outside of a JSON string: random texts of recursive schemas
+// would rarely come to theirs.
+constexpr std::size_t kRanks = 5;
+
+std::size_t rank_inside(std::string_view symbols) {
+  InString string(true);
+  for (std::size_t i = 0; i < symbols.size(); ++i) {
+    string.take(symbols.substr(i, 1));
+    if (string.inside()) continue;
+    if (i > 0) return 2;
+    return symbols.find_first_not_of("}]", 1) == std::string_view::npos ? 4 : 3;
+  }
+  // Few as they are, one of them is soon what a pattern still wants.
+  return symbols.size() == 1 && symbols[0] > ' ' && symbols[0] <= '~' ? 1 : 0;
+}
+
+std::size_t rank_outside(std::string_view symbols) {
   if (symbols.empty()) return 4;  // an end token
-  const bool ends_string = symbols.starts_with('"');
-  const std::string_view rest = symbols.substr(ends_string ? 1 : 0);
-  if (rest.find_first_not_of("}]") == std::string_view::npos) return ends_string ? 2 : 3;
+  if (symbols.find_first_not_of("}]") == std::string_view::npos) return 3;
   return symbols.find_first_of("{[\"") == std::string_view::npos ? 1 : 0;
 }
 
-// Writes texts by choosing among the allowed tokens, each as likely as any other; past half of the tokens
-// among those that close what is open.
+// Writes texts by choosing among the allowed tokens, each as likely as any other; past a quarter of the
+// tokens among those that close what is open.
 class RandomWriter {
  public:
   RandomWriter(const std::filesystem::path& model, std::uint64_t seed)
       : tokenizer_(open_tokenizer(model)),
         vocabulary_(std::make_shared<const TokenMasks>(tokenizer_)),
         seed_(seed),
-        allowed_(vocabulary_->n_words()),
-        closing_(5, std::vector<std::uint64_t>(vocabulary_->n_words())) {
+        allowed_(vocabulary_->n_words()) {
+    for (auto& ranks : closing_) ranks.assign(kRanks, std::vector<std::uint64_t>(vocabulary_->n_words()));
     for (std::size_t id = 0; id < vocabulary_->vocab_size(); ++id) {
-      const auto rank = static_cast<std::size_t>(closes(vocabulary_->symbols(static_cast<TokenId>(id))));
-      closing_[rank][id / 64] |= std::uint64_t{1} << (id % 64);
+      const std::string_view symbols = vocabulary_->symbols(static_cast<TokenId>(id));
+      const std::uint64_t bit = std::uint64_t{1} << (id % 64);
+      closing_[0][rank_outside(symbols)][id / 64] |= bit;
+      closing_[1][rank_inside(symbols)][id / 64] |= bit;
     }
   }
 
@@ -69,14 +108,17 @@ class RandomWriter {
   Json write(const std::shared_ptr<BoundGrammar>& grammar, std::int64_t max_tokens) {
     GrammarState state(grammar);
     std::vector<TokenId> ids;
-    while (!state.ended() && static_cast<std::int64_t>(ids.size()) < max_tokens) {
+    InString string(false);
+    while (static_cast<std::int64_t>(ids.size()) < max_tokens) {
       state.mask(allowed_);
-      if (static_cast<std::int64_t>(ids.size()) * 4 > max_tokens) keep_closing();
+      if (static_cast<std::int64_t>(ids.size()) * 4 > max_tokens) keep_closing(closing_[string.inside()]);
       const std::optional<TokenId> id = choose();
       if (!id || !state.accept(*id)) {
         throw Error(ErrorKind::kInternal, "the grammar allows no token after " + tokenizer_.decode(ids));
       }
-      if (!state.ended()) ids.push_back(*id);
+      if (state.ended()) break;
+      ids.push_back(*id);
+      string.take(vocabulary_->symbols(*id));
     }
     return {{"text", tokenizer_.decode(ids)}, {"ended", state.ended()}};
   }
@@ -85,11 +127,11 @@ class RandomWriter {
 
  private:
   // Leaves of allowed_ the tokens that do most for an end.
-  void keep_closing() {
-    for (std::size_t rank = closing_.size(); rank-- > 0;) {
+  void keep_closing(const std::vector<std::vector<std::uint64_t>>& closing) {
+    for (std::size_t rank = kRanks; rank-- > 0;) {
       std::vector<std::uint64_t> best = allowed_;
       std::uint64_t any = 0;
-      for (std::size_t i = 0; i < best.size(); ++i) any |= best[i] &= closing_[rank][i];
+      for (std::size_t i = 0; i < best.size(); ++i) any |= best[i] &= closing[rank][i];
       if (any == 0) continue;
       allowed_ = std::move(best);
       return;
@@ -118,7 +160,8 @@ class RandomWriter {
   std::uint64_t seed_;
   std::uint64_t n_drawn_ = 0;
   std::vector<std::uint64_t> allowed_;
-  std::vector<std::vector<std::uint64_t>> closing_;  // [rank]: the tokens of that rank
+  std::array<std::vector<std::vector<std::uint64_t>>, 2>
+      closing_;  // [in a string][rank]: the tokens of that rank
 };
 
 Grammar grammar_of(const CheckOptions& options) {

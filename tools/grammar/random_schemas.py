@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random JSON schemas, each with texts that a model of random logits wrote under it, judged by jsonschema.
 
-    random_schemas.py EXAONE TOKENIZER.json [--schemas 5000] [--samples 2] [--seed 1]
+    random_schemas.py EXAONE TOKENIZER.json [--schemas 5000] [--range 0:5000] [--samples 2] [--seed 1]
 
 Every text must be JSON and valid; texts cut off by the token limit are counted apart (they must be a prefix of
 something valid, which only the automaton knows). Needs PyPI's jsonschema.
@@ -195,12 +195,14 @@ def main():
     parser.add_argument("exaone")
     parser.add_argument("tokenizer")
     parser.add_argument("--schemas", type=int, default=5000)
+    parser.add_argument("--range", default="0:", help="FIRST:END, the part of the schemas to take, so that many can run in turns")
     parser.add_argument("--samples", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--max-tokens", type=int, default=20000)
     options = parser.parse_args()
     rng = random.Random(options.seed)
-    schemas = [Maker(rng).document() for _ in range(options.schemas)]
+    first, _, end = options.range.partition(":")
+    schemas = [Maker(rng).document() for _ in range(options.schemas)][int(first):int(end) if end else None]
     requests = "".join(json.dumps({"schema": schema}, ensure_ascii=False) + "\n" for schema in schemas)
     started = time.monotonic()
     command = [options.exaone, "grammar-check", "--jsonl", "-m", options.tokenizer, "--samples", str(options.samples), "--seed", str(options.seed), "--max-tokens", str(options.max_tokens)]
