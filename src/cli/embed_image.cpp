@@ -115,11 +115,10 @@ void run_embed_image(const EmbedImageOptions& options) {
   }
   VisionConfig config = read_vision_config(checkpoint);
   set_image_tokens(config, options.min_tokens, options.max_tokens);
-  using Clock = std::chrono::steady_clock;
-  const auto seconds_since = [](Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
+  const auto seconds_since = [](std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  const Clock::time_point start = Clock::now();
+  const std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
   std::vector<VisionInput> inputs = read_inputs(options, config);
   const double picture_seconds = seconds_since(start);
 
@@ -130,13 +129,13 @@ void run_embed_image(const EmbedImageOptions& options) {
   const auto stop_if_asked = [&] {
     if (cancel.cancelled()) throw Error(ErrorKind::kInterrupted, "interrupted");
   };
-  const Clock::time_point load_start = Clock::now();
+  const std::chrono::steady_clock::time_point load_start = std::chrono::steady_clock::now();
   const VisionWeights weights =
       load_vision_weights(checkpoint, *backend, options.exact ? Precision::kExact : Precision::kProduction,
                           [&](std::uint64_t) { stop_if_asked(); });
   const double load_seconds = seconds_since(load_start);
   VisionTower tower(weights, *backend);
-  const Clock::time_point encode_start = Clock::now();
+  const std::chrono::steady_clock::time_point encode_start = std::chrono::steady_clock::now();
   Progress progress("encoding");
   std::vector<std::vector<float>> embeds = tower.encode(inputs, [&](double fraction) {
     stop_if_asked();
