@@ -173,6 +173,7 @@ class CpuBackend final : public Backend {
   WorkShares shares_;            // of the job at hand
   std::vector<Buffer> scratch_;  // one a worker
   Buffer activations_;           // quantized rows of one matmul
+  Buffer prompt_activations_;    // its prompt rows, prepared
   RopeTable rope_;
 };
 
@@ -269,6 +270,16 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
     scratch_bytes = std::max(scratch_bytes, matmul_scratch_bytes(*target.weight));
   }
   grow_scratch(scratch_bytes);
+  const bool prepares = matmul_.prepare_prompt != nullptr && n_prompt > 0 &&
+                        std::ranges::any_of(targets, [&](const MatmulTarget& target) {
+                          return first_plain_row(*target.weight) > 0;
+                        });
+  if (prepares) {
+    grow(prompt_activations_, matmul_.prompt_bytes(n_prompt, n_cols));
+    for_items(n_prompt, n_cols, [&](std::int64_t i) {
+      matmul_.prepare_prompt(x + i * x_stride, n_cols, i, prompt_activations_.data());
+    });
+  }
   const bool quantizes = first_quantized < n_tokens;
   const std::size_t quantized_stride = quantizes ? quantized_row_bytes(n_cols) : 0;
   if (quantizes) {
@@ -302,8 +313,8 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
       const std::size_t float_stride = to_size(x_stride) * sizeof(float);
       const std::int64_t row = first_plain_row(weight);
       if (row > 0) {
-        matmul_.matmul_prompt(weight, first_block, last_block, floats, float_stride, row, target.y,
-                              target.y_stride, its_scratch);
+        matmul_.matmul_prompt(weight, first_block, last_block, prepares ? prompt_activations_.data() : floats,
+                              float_stride, row, target.y, target.y_stride, its_scratch);
       }
       if (row == n_tokens) continue;
       const bool int8 = uses_int8_activations(weight.type);

@@ -233,13 +233,21 @@ std::vector<float> multiply_prompt(Isa isa, const Matrix& w, const std::vector<f
   const std::size_t scratch_bytes = matmul_scratch_bytes(w);
   Buffer scratch(scratch_bytes + (std::size_t{1} << 17));
   std::memset(scratch.data() + scratch_bytes, 0x5a, scratch.size_bytes() - scratch_bytes);
+  const MatmulKernels& kernels = matmul_kernels(isa);
   for (std::int64_t t = 0; t < n_tokens; t += tokens_a_call) {
+    const std::int64_t n = std::min(tokens_a_call, n_tokens - t);
+    const float* const rows = x.data() + t * w.n_cols;
+    Buffer prepared(kernels.prompt_bytes ? kernels.prompt_bytes(n, w.n_cols) : 0);
+    std::fill_n(prepared.data(), prepared.size_bytes(), std::byte{0xff});
+    for (std::int64_t i = 0; kernels.prepare_prompt && i < n; ++i) {
+      kernels.prepare_prompt(rows + i * w.n_cols, w.n_cols, i, prepared.data());
+    }
+    const auto* activations =
+        kernels.prepare_prompt ? prepared.data() : reinterpret_cast<const std::byte*>(rows);
     for (std::int64_t b = 0; b < w.n_row_blocks(); b += blocks_a_call) {
-      matmul_kernels(isa).matmul_prompt(w, b, std::min(b + blocks_a_call, w.n_row_blocks()),
-                                        reinterpret_cast<const std::byte*>(x.data() + t * w.n_cols),
-                                        static_cast<std::size_t>(w.n_cols) * sizeof(float),
-                                        std::min(tokens_a_call, n_tokens - t), y.data() + t * y_stride,
-                                        y_stride, scratch.data());
+      kernels.matmul_prompt(w, b, std::min(b + blocks_a_call, w.n_row_blocks()), activations,
+                            static_cast<std::size_t>(w.n_cols) * sizeof(float), n, y.data() + t * y_stride,
+                            y_stride, scratch.data());
     }
   }
   std::byte* const end = scratch.data() + scratch.size_bytes();

@@ -45,11 +45,16 @@ struct MatmulKernels {
                  float* y, std::int64_t y_stride, std::byte* scratch);
 
   // Whether prompt rows may meet weights of this type in matmul_prompt. It takes fp32 rows, whatever the
-  // type, and is `matmul` in everything else. Null where no type has it.
+  // type, or what prepare_prompt made of them, and is `matmul` in everything else. Null where no type has it.
   bool (*has_prompt_path)(DType weight_type);
   void (*matmul_prompt)(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
                         const std::byte* activations, std::size_t activation_stride_bytes,
                         std::int64_t n_tokens, float* y, std::int64_t y_stride, std::byte* scratch);
+
+  // Where not null, matmul_prompt reads what this writes of each token's fp32 row (`token` counts from 0):
+  // its part of `out`, 64-byte aligned, prompt_bytes(n_tokens, n_cols) long. The stride then says nothing.
+  std::size_t (*prompt_bytes)(std::int64_t n_tokens, std::int64_t n_cols);
+  void (*prepare_prompt)(const float* x, std::int64_t n_cols, std::int64_t token, std::byte* out);
 };
 
 std::size_t matmul_scratch_bytes(const Matrix& weight);

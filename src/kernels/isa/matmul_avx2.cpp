@@ -70,6 +70,6 @@ bool has_prompt_path(DType /*weight_type*/) {
 
 }  // namespace
 
-const MatmulKernels kAvx2Matmul = {quantize_row, matmul, has_prompt_path, nullptr};
+const MatmulKernels kAvx2Matmul = {quantize_row, matmul, has_prompt_path, nullptr, nullptr, nullptr};
 
 }  // namespace exa

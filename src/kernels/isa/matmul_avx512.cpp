@@ -65,8 +65,9 @@ bool has_prompt_path(DType weight_type) {
 
 }  // namespace
 
-const MatmulKernels kAvx512Matmul = {quantize_row, matmul, has_prompt_path, avx512_matmul_bf16};
+const MatmulKernels kAvx512Matmul = {
+    quantize_row, matmul, has_prompt_path, avx512_matmul_bf16, avx512_bf16_bytes, avx512_prepare_bf16};
 
-const MatmulKernels kAmxMatmul = {quantize_row, matmul, has_tiles, amx_matmul_prompt};
+const MatmulKernels kAmxMatmul = {quantize_row, matmul, has_tiles, amx_matmul_prompt, nullptr, nullptr};
 
 }  // namespace exa

@@ -104,28 +104,38 @@ void convert_row(const float* x, std::int64_t n, u16* out) {
   }
 }
 
+// bf16 of a group of tokens: chunks of k one after another, in each all tokens.
+std::int64_t group_values(std::int64_t n_cols) {
+  return (n_cols + kChunk - 1) / kChunk * token_group(n_cols) * kStride;
+}
+
 }  // namespace
 
+std::size_t avx512_bf16_bytes(std::int64_t n_tokens, std::int64_t n_cols) {
+  const std::int64_t group = token_group(n_cols);
+  return static_cast<std::size_t>((n_tokens + group - 1) / group * group_values(n_cols)) * sizeof(u16);
+}
+
+void avx512_prepare_bf16(const float* x, std::int64_t n_cols, std::int64_t token, std::byte* out) {
+  const std::int64_t group = token_group(n_cols);
+  u16* copies = reinterpret_cast<u16*>(out) + token / group * group_values(n_cols) + token % group * kStride;
+  for (std::int64_t k0 = 0; k0 < n_cols; k0 += kChunk, copies += group * kStride) {
+    convert_row(x + k0, n_cols - k0 < kChunk ? n_cols - k0 : kChunk, copies);
+  }
+}
+
 void avx512_matmul_bf16(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
-                        const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
+                        const std::byte* activations, std::size_t /*stride*/, std::int64_t n_tokens, float* y,
                         std::int64_t y_stride, std::byte* scratch) {
   u8* panel = reinterpret_cast<u8*>(scratch);
   float* tiles = reinterpret_cast<float*>(scratch + kPanelBytes + kSpareBytes);
-  u16* copies = reinterpret_cast<u16*>(scratch + kPanelBytes + kSpareBytes + kTileBytes);
   const u8* packed = reinterpret_cast<const u8*>(packed_bytes(weight));
   const std::int64_t n_cols = weight.n_cols;
   const std::int64_t group = token_group(n_cols);
   for (std::int64_t t0 = 0; t0 < n_tokens; t0 += group) {
     const std::int64_t n_group = n_tokens - t0 < group ? n_tokens - t0 : group;
     const ColumnBlocks columns(n_group, kCols);
-    for (std::int64_t t = 0; t < n_group; ++t) {
-      const float* x =
-          reinterpret_cast<const float*>(activations + static_cast<std::size_t>(t0 + t) * stride);
-      for (std::int64_t k0 = 0; k0 < n_cols; k0 += kChunk) {
-        convert_row(x + k0, n_cols - k0 < kChunk ? n_cols - k0 : kChunk,
-                    copies + (k0 / kChunk * group + t) * kStride);
-      }
-    }
+    const u16* copies = reinterpret_cast<const u16*>(activations) + t0 / group * group_values(n_cols);
     for (std::int64_t b = first_block; b < last_block; b += 2) {
       const int rows = last_block - b < 2 ? 1 : 2;
       const u8* row_blocks = packed + static_cast<std::size_t>(b) * weight.row_block_bytes;

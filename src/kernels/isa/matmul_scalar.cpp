@@ -120,6 +120,6 @@ bool has_prompt_path(DType /*weight_type*/) {
 
 }  // namespace
 
-const MatmulKernels kScalarMatmul = {quantize_row, matmul, has_prompt_path, nullptr};
+const MatmulKernels kScalarMatmul = {quantize_row, matmul, has_prompt_path, nullptr, nullptr, nullptr};
 
 }  // namespace exa

@@ -66,7 +66,10 @@ void avx512_matmul_float(const Matrix& weight, std::int64_t first_block, std::in
                          const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
                          std::int64_t y_stride, std::byte* scratch);
 
-// BF16 and F16 weights with bf16 activations; call only where prefers_bf16().
+// BF16 and F16 weights with bf16 activations, as avx512_prepare_bf16 writes them; call only where
+// prefers_bf16().
+std::size_t avx512_bf16_bytes(std::int64_t n_tokens, std::int64_t n_cols);
+void avx512_prepare_bf16(const float* x, std::int64_t n_cols, std::int64_t token, std::byte* out);
 void avx512_matmul_bf16(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
                         const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
                         std::int64_t y_stride, std::byte* scratch);
