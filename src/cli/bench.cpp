@@ -20,8 +20,10 @@
 #include "cli/bench_model.h"
 #include "cli/bench_report.h"
 #include "cli/bench_run.h"
+#include "cli/cache_types.h"
 #include "cli/interrupt.h"
 #include "cli/streams.h"
+#include "engine/cache_type.h"
 #include "exaone/engine.h"
 #include "kernels/isa/isa.h"
 
@@ -112,6 +114,17 @@ struct NamedKvType {
   KvType type;
 };
 
+// Those of run and chat, and f32, which exact results have.
+KvType kv_type(const std::string& name) {
+  std::string known;
+  for (const CacheTypeName& cache : kCacheTypes) {
+    if (name == cache.name) return to_kv_type(cache.type);
+    known += std::string(cache.name) + ", ";
+  }
+  if (name == "f32") return KvType::kF32;
+  throw bad_value("-ctk", name, known + "f32");
+}
+
 std::vector<NamedKvType> kv_types(const BenchOptions& options) {
   const std::vector<std::string> k = split(options.k_types);
   const std::vector<std::string> v = split(options.v_types);
@@ -120,15 +133,7 @@ std::vector<NamedKvType> kv_types(const BenchOptions& options) {
                 "keys and values have the same type here: give -ctk and -ctv the same list");
   }
   std::vector<NamedKvType> result;
-  for (const std::string& name : k.empty() ? v : k) {
-    if (name == "bf16") {
-      result.push_back({name, KvType::kBF16});
-    } else if (name == "f32") {
-      result.push_back({name, KvType::kF32});
-    } else {
-      throw bad_value("-ctk", name, "bf16 or f32");
-    }
-  }
+  for (const std::string& name : k.empty() ? v : k) result.push_back({name, kv_type(name)});
   if (result.empty()) result.push_back({"bf16", KvType::kBF16});
   return result;
 }
@@ -287,7 +292,8 @@ void parse_and_run(std::vector<std::string> words) {
   list("--npl", options.sequences, "-npl N: generate in so many sequences at once (default 1)");
   list("-b,--batch-size", options.batches, "Most tokens of a prompt at once (default 2048)");
   list("--ub,--ubatch-size", options.ubatches, "-ub N: most rows of one step (default 512)");
-  list("--ctk,--cache-type-k", options.k_types, "-ctk TYPE: type of the keys in the cache (default bf16)");
+  list("--ctk,--cache-type-k", options.k_types,
+       "-ctk TYPE: keys in the cache as bf16, f16, q8_0 or f32 (default bf16)");
   list("--ctv,--cache-type-v", options.v_types, "-ctv TYPE: type of the values, the same");
   list("-t,--threads", options.threads, "Threads (default: physical cores)");
   app.add_option("-r,--repetitions", options.n_repetitions, "Repetitions of each test (default 5)")

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/progress.h"
+#include "cli/cache_types.h"
 #include "cli/interrupt.h"
 #include "cli/messages_file.h"
 #include "cli/shipped_model.h"
@@ -73,13 +74,16 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->check(CLI::Range(1, 1024));
   command.add_option("-c,--ctx", flags.context_tokens, "Context in tokens (default: what fits into memory)")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  std::map<std::string, CacheType> cache_types;
+  std::string cache_words;
+  for (const CacheTypeName& known : kCacheTypes) {
+    cache_types.emplace(known.name, known.type);
+    cache_words += (cache_words.empty() ? "{" : ",") + std::string(known.name);
+  }
   command
       .add_option("--cache-type", flags.cache_type,
                   "Keys and values of the context as bf16, f16 or q8_0 (half the memory)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, CacheType>{{"bf16", CacheType::kBF16},
-                                                                           {"f16", CacheType::kF16},
-                                                                           {"q8_0", CacheType::kQ8_0}})
-                      .description("{bf16,f16,q8_0}"))
+      ->transform(CLI::CheckedTransformer(cache_types).description(cache_words + "}"))
       ->type_name("TEXT")
       ->default_str("bf16");
   command.add_flag(

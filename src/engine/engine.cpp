@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/threads.h"
 #include "chat/prompt.h"
+#include "engine/cache_type.h"
 #include "engine/constraints.h"
 #include "engine/context_size.h"
 #include "engine/conversation_json.h"
@@ -42,18 +43,6 @@ class Stopwatch {
   using Clock = std::chrono::steady_clock;
   Clock::time_point start_ = Clock::now();
 };
-
-KvType to_kv_type(CacheType type) {
-  switch (type) {
-    case CacheType::kF16:
-      return KvType::kF16;
-    case CacheType::kQ8_0:
-      return KvType::kQ8;
-    case CacheType::kBF16:
-      break;
-  }
-  return KvType::kBF16;
-}
 
 int choose_threads(int requested) {
   if (requested < 0 || requested > kMostThreads) {

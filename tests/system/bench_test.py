@@ -50,6 +50,12 @@ class Bench(BlackBox):
         rows = self.rows("-p", "8", "-n", "4", "-d", "100", model=HYBRID)
         self.assertEqual([row["n_depth"] for row in rows], [100, 100])
 
+    def test_every_type_of_the_cache(self):
+        rows = self.rows("-p", "8", "-n", "4", "-d", "40", "-ctk", "bf16,f16,q8_0,f32", "-ctv", "bf16,f16,q8_0,f32", model=HYBRID)
+        self.assertEqual([(row["type_k"], row["type_v"], row["n_gen"]) for row in rows],
+                         [(kind, kind, n) for kind in ("bf16", "f16", "q8_0", "f32") for n in (0, 4)])
+        self.assertEqual({row["type_k"] for row in self.rows("-p", "8", "-n", "0", "-ctv", "q8_0")}, {"q8_0"})
+
     def test_formats(self):
         flags = ("bench", "-m", DENSE_GGUF, "-t", "1", "-r", "1", "-p", "8", "-n", "2")
         lines = self.succeed(*flags, "-o", "jsonl").splitlines()
@@ -78,6 +84,7 @@ class Bench(BlackBox):
         self.fail_with(USAGE, "bench", "--synthetic", "32b:65", saying=["32b:65"])
         self.fail_with(USAGE, "bench", "--synthetic", "1.2b", "--type", "Q9", saying=["Q9"])
         self.fail_with(UNSUPPORTED, "bench", "-m", DENSE_GGUF, "-ctk", "bf16", "-ctv", "f32")
+        self.fail_with(USAGE, "bench", "-m", DENSE_GGUF, "-ctk", "q4_0", saying=["q4_0", "bf16, f16, q8_0, f32"])
         broken = self.scratch / "broken.gguf"
         broken.write_bytes(b"GGUF")
         self.fail_with(BAD_INPUT, "bench", "-m", broken)
