@@ -38,6 +38,9 @@ struct EngineOptions {
   int n_threads = 0;                // 0: one per physical core this process may use
   std::int64_t context_tokens = 0;  // 0: what fits into free memory, at most the model's own limit
   CacheType cache_type = CacheType::kBF16;
+  // Prompts take the path of generated tokens, so that what is kept of an answer is to the bit what a later
+  // prompt of the same text would give. Slower where the machine has a path for prompts (docs/numerics.md).
+  bool deterministic = false;
   std::function<void(double fraction)> on_load;  // 0 … 1, on the calling thread
 
   std::filesystem::path mmproj;       // a .gguf file with the vision tower; empty: the model's own, if any
@@ -227,7 +230,8 @@ class Engine {
   // Keeps the keys and values of the last request in a file, so that one that begins as it did need not
   // compute them again after a new start with the very same model file and cache type. Errors: kIo.
   virtual void save_cache(const std::filesystem::path& path) = 0;
-  // Errors: kIo; kBadInput for a file that is broken or of another model, cache type or larger context.
+  // Errors: kIo; kBadInput for a file that is broken or of another model, cache type, `deterministic` or
+  // larger context.
   virtual void load_cache(const std::filesystem::path& path) = 0;
 };
 

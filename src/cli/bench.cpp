@@ -45,6 +45,7 @@ struct BenchOptions {
   std::vector<std::string> k_types, v_types;
   int n_repetitions = 5;
   std::string format = "md";
+  bool deterministic = false;
   bool no_warmup = false;
 };
 
@@ -234,6 +235,7 @@ void run_bench(const BenchOptions& options) {
                            .test = test,
                            .setting = {.n_ubatch = std::min(n_batch, n_ubatch),
                                        .kv_type = kv.type,
+                                       .deterministic = options.deterministic,
                                        .n_repetitions = options.n_repetitions,
                                        .warmup = !options.no_warmup},
                            .n_batch = n_batch,
@@ -299,6 +301,7 @@ void parse_and_run(std::vector<std::string> words) {
   app.add_option("-r,--repetitions", options.n_repetitions, "Repetitions of each test (default 5)")
       ->check(CLI::Range(1, 10000));
   app.add_option("-o,--output", options.format, "md, csv, json or jsonl (default md)");
+  app.add_flag("--deterministic", options.deterministic, "Prompts on the path of generated tokens");
   app.add_flag("--no-warmup", options.no_warmup, "Without a short run of each test first");
   app.footer("Lists: -p 128,512 or -p 128 -p 512, ranges 1-4, 1-64*2, 0-512+128.");
   try {

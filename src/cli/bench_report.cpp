@@ -104,6 +104,7 @@ Json to_json(const BenchRow& row) {
           {"samples_ns", ns},
           {"samples_ts", ts},
           {"n_sequences", row.test.n_sequences},
+          {"deterministic", row.setting.deterministic},
           {"isa", row.isa},
           {"roofline_share", share(row)},
           {"read_gb_s", row.canary.read_gb_s},

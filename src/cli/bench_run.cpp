@@ -21,6 +21,7 @@ class Runner {
       : test_(test),
         vocab_(static_cast<std::int32_t>(weights.config.vocab)),
         n_ubatch_(setting.n_ubatch),
+        prompt_role_(setting.deterministic ? Role::kGenerated : Role::kPrompt),
         decoder_(weights, backend, std::max(setting.n_ubatch, test.n_sequences)) {
     for (std::int64_t i = 0; i < test.n_sequences; ++i) {
       caches_.emplace_back(weights.config, setting.kv_type, setting.n_ubatch);
@@ -50,8 +51,7 @@ class Runner {
       ids_.resize(static_cast<std::size_t>(n));
       for (std::int32_t& id : ids_) id = draw();
       const auto last = static_cast<std::int32_t>(n - 1);
-      const StepSlice slice{
-          &cache, ids_, {&last, wants_logits && n_tokens == 0 ? 1U : 0U}, {}, Role::kPrompt};
+      const StepSlice slice{&cache, ids_, {&last, wants_logits && n_tokens == 0 ? 1U : 0U}, {}, prompt_role_};
       decoder_.step({&slice, 1});
     }
   }
@@ -70,6 +70,7 @@ class Runner {
   BenchTest test_;
   std::int32_t vocab_;
   std::int64_t n_ubatch_;
+  Role prompt_role_;
   Decoder decoder_;
   std::vector<KvCache> caches_;
   std::vector<std::int32_t> ids_;
@@ -78,11 +79,13 @@ class Runner {
 };
 
 // Seconds for n_rows activations against one matrix: its bytes or its operations, whichever takes longer.
-double matmul_seconds(const Matrix& m, std::int64_t n_rows, const Canary& canary) {
+double matmul_seconds(const Matrix& m, std::int64_t n_rows, const BenchSetting& setting,
+                      const Canary& canary) {
   const double n_bytes = static_cast<double>(m.bytes.size_bytes());
   const double operations = 2.0 * static_cast<double>(m.n_rows * m.n_cols) * static_cast<double>(n_rows);
+  const bool rounds = m.type == DType::kBF16 && !setting.deterministic;
   const double peak = uses_int8_activations(m.type) ? canary.int8_gops
-                      : m.type == DType::kBF16      ? std::max(canary.bf16_gflops, canary.fp32_gflops)
+                      : rounds                      ? std::max(canary.bf16_gflops, canary.fp32_gflops)
                                                     : canary.fp32_gflops;
   return 1e-9 * std::max(n_bytes / canary.read_gb_s, operations / peak);
 }
@@ -92,11 +95,11 @@ double step_seconds(std::int64_t n_sequences, std::int64_t n_rows, std::int64_t 
                     const BenchSetting& setting, const Weights& w, const Canary& canary) {
   const ModelConfig& c = w.config;
   const std::int64_t rows = n_sequences * n_rows;
-  double seconds = head ? matmul_seconds(w.head_matrix(), n_sequences, canary) : 0;
+  double seconds = head ? matmul_seconds(w.head_matrix(), n_sequences, setting, canary) : 0;
   for (std::size_t i = 0; i < w.layers.size(); ++i) {
     const LayerWeights& layer = w.layers[i];
     for (const Matrix* m : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      seconds += matmul_seconds(*m, rows, canary);
+      seconds += matmul_seconds(*m, rows, setting, canary);
     }
     const std::int64_t window = c.layers[i].window;
     const std::int64_t last = length + n_rows;

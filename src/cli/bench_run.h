@@ -31,6 +31,7 @@ struct BenchTest {
 struct BenchSetting {
   std::int64_t n_ubatch = 512;  // rows a step
   KvType kv_type = KvType::kBF16;
+  bool deterministic = false;  // prompts take the path of generated tokens
   int n_repetitions = 5;
   bool warmup = true;
 };

@@ -86,6 +86,8 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->transform(CLI::CheckedTransformer(cache_types).description(cache_words + "}"))
       ->type_name("TEXT")
       ->default_str("bf16");
+  command.add_flag("--deterministic", flags.deterministic,
+                   "Compute prompts to the bit as answers are computed (slower on some machines)");
   command.add_flag(
       "--no-pack-cache", flags.no_pack_cache,
       "Neither read nor write packed weights in ~/.cache/exaone (kept by default for fast starts; "
@@ -157,6 +159,7 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
   options.n_threads = flags.n_threads;
   options.context_tokens = flags.context_tokens;
   options.cache_type = flags.cache_type;
+  options.deterministic = flags.deterministic;
   options.pack_cache = !flags.no_pack_cache;
   options.mmproj = flags.mmproj;
   options.image_min_tokens = flags.image_min_tokens;

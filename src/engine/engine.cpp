@@ -103,14 +103,17 @@ class EngineImpl final : public Engine {
                   const CancelToken* cancel) override;
   void save_cache(const std::filesystem::path& path) override {
     const std::lock_guard lock(one_request_);
-    save_snapshot(path, pack_fingerprint(checkpoint_), kv_type_, cache_);
+    save_snapshot(path, snapshot_origin(), cache_);
   }
   void load_cache(const std::filesystem::path& path) override {
     const std::lock_guard lock(one_request_);
-    load_snapshot(path, pack_fingerprint(checkpoint_), kv_type_, info_.context_tokens, cache_);
+    load_snapshot(path, snapshot_origin(), info_.context_tokens, cache_);
   }
 
  private:
+  SnapshotOrigin snapshot_origin() const {
+    return {pack_fingerprint(checkpoint_), kv_type_, prompt_role_ == Role::kGenerated};
+  }
   Prompt build_prompt(const GenerateRequest& request, const nlohmann::ordered_json& tools) const;
   std::vector<Picture> look_at(const GenerateRequest& request) const;
   bool see(std::span<const Picture> pictures, std::span<const PlacedPicture> places, std::int64_t done,
@@ -131,6 +134,7 @@ class EngineImpl final : public Engine {
   WeightSettler settler_;
   Decoder decoder_;
   KvType kv_type_;
+  Role prompt_role_;
   TokenCache cache_;
   ModelInfo info_;
   std::mutex one_request_;
@@ -232,6 +236,7 @@ EngineImpl::EngineImpl(const EngineOptions& options)
       settler_(weights_, pack_cache_ ? &*pack_cache_ : nullptr),
       decoder_(weights_, *backend_, kPrefillChunk),
       kv_type_(to_kv_type(options.cache_type)),
+      prompt_role_(options.deterministic ? Role::kGenerated : Role::kPrompt),
       cache_(KvCache(config_, kv_type_, kPrefillChunk)),
       cache_may_outlive_(options.cache_may_outlive_engine) {
   const std::filesystem::path file = std::filesystem::absolute(options.model).lexically_normal();
@@ -399,7 +404,7 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
     const auto chunk =
         std::span(prompt.ids).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n));
     logits =
-        cache_.append(decoder_, chunk, Role::kPrompt, done + n == n_prompt,
+        cache_.append(decoder_, chunk, prompt_role_, done + n == n_prompt,
                       std::span(keys).subspan(static_cast<std::size_t>(done), static_cast<std::size_t>(n)),
                       given_rows(places, rows, config_.hidden, done, n));
     done += n;

@@ -13,19 +13,21 @@
 namespace exa {
 namespace {
 
-constexpr char kMagic[] = "EXAKV001";
+constexpr char kMagic[] = "EXAKV002";
 
 struct Head {
   char magic[8];
   PackFingerprint model;
-  std::int64_t type;
+  std::int32_t type;
+  std::int32_t deterministic;  // 0 or 1
 };
 
-Head head_of(const PackFingerprint& model, KvType type) {
+Head head_of(const SnapshotOrigin& origin) {
   Head head{};
   std::memcpy(head.magic, kMagic, sizeof head.magic);
-  head.model = model;
-  head.type = static_cast<std::int64_t>(type);
+  head.model = origin.model;
+  head.type = static_cast<std::int32_t>(origin.type);
+  head.deterministic = origin.deterministic ? 1 : 0;
   return head;
 }
 
@@ -45,15 +47,14 @@ class Checksum {
 
 }  // namespace
 
-void save_snapshot(const std::filesystem::path& path, const PackFingerprint& model, KvType type,
-                   const TokenCache& cache) {
+void save_snapshot(const std::filesystem::path& path, const SnapshotOrigin& origin, const TokenCache& cache) {
   AtomicFile file(path);
   Checksum sum;
   const auto write = [&](std::span<const std::byte> bytes) {
     sum.add(bytes);
     file.write(bytes);
   };
-  const Head head = head_of(model, type);
+  const Head head = head_of(origin);
   write(std::as_bytes(std::span(&head, 1)));
   cache.save(write);
   const std::uint64_t value = sum.value();
@@ -61,8 +62,8 @@ void save_snapshot(const std::filesystem::path& path, const PackFingerprint& mod
   file.commit();
 }
 
-void load_snapshot(const std::filesystem::path& path, const PackFingerprint& model, KvType type,
-                   std::int64_t most_tokens, TokenCache& cache) {
+void load_snapshot(const std::filesystem::path& path, const SnapshotOrigin& origin, std::int64_t most_tokens,
+                   TokenCache& cache) {
   const FileReader file(path);
   const auto refuse = [&path](const char* why) { throw Error(ErrorKind::kBadInput, why, path.string()); };
   Checksum sum;
@@ -75,10 +76,14 @@ void load_snapshot(const std::filesystem::path& path, const PackFingerprint& mod
   };
   Head head{};
   read(std::as_writable_bytes(std::span(&head, 1)));
-  const Head expected = head_of(model, type);
+  const Head expected = head_of(origin);
   if (std::memcmp(head.magic, expected.magic, sizeof head.magic) != 0) refuse("it is no snapshot");
   if (head.model != expected.model || head.type != expected.type) {
     refuse("the snapshot is of another model or cache type");
+  }
+  if (head.deterministic != expected.deterministic) {
+    refuse(origin.deterministic ? "the snapshot was computed without --deterministic, expected with it"
+                                : "the snapshot was computed with --deterministic, expected without it");
   }
   try {
     cache.load(read, most_tokens);

@@ -26,7 +26,8 @@ struct GivenRow {
 };
 
 // Rows of a prompt may take paths that are faster and round more (docs/numerics.md). The path of a row
-// follows from its role alone, never from the rows beside it.
+// follows from its role alone, never from the rows beside it. Who calls a prompt's rows generated gets the
+// bits that they would have if they had been.
 enum class Role { kGenerated, kPrompt };
 
 // One sequence's share of a step: its next tokens, which stand at positions cache->length() …

@@ -7,12 +7,15 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "engine/tiny_models.h"
 #include "formats/checkpoint.h"
+#include "kernels/isa/matmul.h"
 #include "text/tokenizer.h"
 
 namespace exa {
@@ -254,6 +257,55 @@ TEST(Engine, ASavedCacheGoesOnAfterANewStart) {
     refuse(*after, "ends early");
     std::filesystem::remove(file);
   }
+}
+
+// A prompt that ends with the answer before it, whose keys and values were kept, and the same prompt on a
+// fresh engine: files that hold the same bits, but where prompts have a path of their own.
+TEST(Engine, DeterministicKeysAndValuesOfAnAnswerAreThoseOfAPrompt) {
+  const auto model = tiny_model("tiny-exaone4") / "tiny-exaone4.BF16.gguf";
+  const std::optional<TokenId> seven = Tokenizer::from_checkpoint(Checkpoint::open(model)).find("7");
+  ASSERT_TRUE(seven);
+  const auto file = std::filesystem::temp_directory_path() / ("exaone-kv-path-" + std::to_string(getpid()));
+  const std::string text = "부산에서 무엇을 볼까요? Tell me, in numbers:";
+  const auto kept = [&](bool deterministic, bool answers_first) {
+    EngineOptions options;
+    options.model = model;
+    options.n_threads = 2;
+    options.context_tokens = 512;
+    options.deterministic = deterministic;
+    const auto engine = Engine::load(options);
+    GenerateRequest request;
+    request.sampling.temperature = 0;
+    request.sampling.logit_bias[*seven] = 100;
+    if (answers_first) {
+      request.raw = text;
+      request.max_tokens = 12;
+      EXPECT_EQ(engine->generate(request, {}).content, std::string(12, '7'));
+    }
+    request.raw = text + std::string(12, '7');
+    request.max_tokens = 1;
+    EXPECT_EQ(engine->generate(request, {}).usage.cached_tokens > 12, answers_first);
+    engine->save_cache(file);
+    std::ifstream in(file, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  EXPECT_TRUE(kept(true, true) == kept(true, false));
+  EXPECT_EQ(kept(false, true) == kept(false, false),
+            !matmul_kernels(choose_isa()).has_prompt_path(DType::kBF16));
+
+  // The other path's file is refused.
+  kept(true, false);
+  EngineOptions options;
+  options.model = model;
+  options.context_tokens = 512;
+  try {
+    Engine::load(options)->load_cache(file);
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kBadInput);
+    EXPECT_NE(std::string(error.what()).find("--deterministic"), std::string::npos) << error.what();
+  }
+  std::filesystem::remove(file);
 }
 
 TEST(Engine, ThreadsChangeNothing) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "engine/sampler.h"
 #include "engine/tiny_models.h"
+#include "kernels/isa/matmul.h"
 
 namespace exa {
 namespace {
@@ -81,6 +83,27 @@ TEST(TokenCache, GreedyTokensAreTheReferencesOfTheLargerSuite) {
     EXPECT_GT(compare_greedy(folder, folder / "reference.safetensors", Precision::kExact), 5u) << name;
     EXPECT_GT(compare_greedy(folder, folder / "reference.safetensors", Precision::kProduction), 5u) << name;
   }
+}
+
+// EngineOptions::deterministic: a prompt whose rows are called generated.
+TEST(TokenCache, GeneratedRowsHaveTheBitsOfAPromptOfTheSameRole) {
+  OpenedModel model(tiny_model("tiny-exaone4") / "tiny-exaone4.BF16.gguf", 2, Precision::kProduction);
+  const std::vector<TokenId> ids = some_ids(60, static_cast<std::size_t>(model.weights.config.vocab));
+  const auto last_logits = [&](std::size_t n_prompt, Role prompt_role) {
+    TokenCache cache = new_cache(model);
+    std::span<const float> row =
+        cache.append(model.decoder, std::span(ids).first(n_prompt), prompt_role, n_prompt == ids.size());
+    for (std::size_t i = n_prompt; i < ids.size(); ++i) {
+      row = cache.append(model.decoder, {&ids[i], 1}, Role::kGenerated, i + 1 == ids.size());
+    }
+    return std::vector<float>(row.begin(), row.end());
+  };
+  const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+  };
+  EXPECT_TRUE(same(last_logits(30, Role::kGenerated), last_logits(ids.size(), Role::kGenerated)));
+  EXPECT_EQ(same(last_logits(30, Role::kPrompt), last_logits(ids.size(), Role::kPrompt)),
+            !matmul_kernels(choose_isa()).has_prompt_path(DType::kBF16));
 }
 
 TEST(TokenCache, KeepsTheSharedFrontAndComputesTheSameBits) {

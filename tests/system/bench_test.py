@@ -10,7 +10,7 @@ from black_box import BAD_INPUT, DENSE_GGUF, HYBRID, UNSUPPORTED, USAGE, BlackBo
 KEYS = ("build_commit build_number cpu_info gpu_info backends model_filename model_type model_size model_n_params n_batch "
         "n_ubatch n_threads type_k type_v n_gpu_layers flash_attn n_prompt n_gen n_depth test_time avg_ns stddev_ns avg_ts "
         "stddev_ts samples_ns samples_ts").split()
-OWN_KEYS = ("n_sequences roofline_share read_gb_s int8_gops fp32_gflops load_ms first_token_ms vm_hwm_bytes "
+OWN_KEYS = ("n_sequences deterministic roofline_share read_gb_s int8_gops fp32_gflops load_ms first_token_ms vm_hwm_bytes "
             "rss_anon_bytes").split()
 
 
@@ -55,6 +55,10 @@ class Bench(BlackBox):
         self.assertEqual([(row["type_k"], row["type_v"], row["n_gen"]) for row in rows],
                          [(kind, kind, n) for kind in ("bf16", "f16", "q8_0", "f32") for n in (0, 4)])
         self.assertEqual({row["type_k"] for row in self.rows("-p", "8", "-n", "0", "-ctv", "q8_0")}, {"q8_0"})
+
+    def test_deterministic(self):
+        self.assertEqual({row["deterministic"] for row in self.rows("-p", "8", "-n", "4")}, {False})
+        self.assertEqual({row["deterministic"] for row in self.rows("-p", "8", "-n", "4", "--deterministic")}, {True})
 
     def test_formats(self):
         flags = ("bench", "-m", DENSE_GGUF, "-t", "1", "-r", "1", "-p", "8", "-n", "2")
