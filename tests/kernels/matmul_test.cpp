@@ -113,7 +113,7 @@ TEST_P(MatmulTest, EveryInstructionSetGivesTheBitsOfScalar) {
       for (Inputs inputs : {Inputs::kGaussian, Inputs::kOutliers, Inputs::kTiny}) {
         const std::vector<float> x = activations(kMostTokens, n_cols, inputs, 5);
         const std::vector<float> scalar = multiply(Isa::kScalar, w, x, kMostTokens);
-        for (std::int64_t n_tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 17, 33, 70}) {
+        for (std::int64_t n_tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 17, 33, 70}) {
           const std::vector<float> expected(scalar.begin(), scalar.begin() + n_tokens * n_rows);
           for (Isa isa : supported()) {
             if (isa == Isa::kScalar && n_tokens > 2) continue;
