@@ -141,6 +141,8 @@ std::string one_line(std::string_view bytes) {
   for (const char c : text) {
     if (c == '\n') {
       line += "\\n";
+    } else if (c == '\t') {
+      line += "\\t";
     } else {
       line += c;
     }

@@ -51,7 +51,8 @@ void require_utf8(std::string_view text, const std::string& where);
 // The text with control characters other than newline and tab replaced by U+FFFD. text: whole UTF-8
 // characters.
 std::string for_terminal(std::string_view text);
-// Any bytes as one line of valid UTF-8 that may go to a terminal: newlines as \n, the rest as for_terminal.
+// Any bytes as one line of valid UTF-8 that may go to a terminal: newlines as \n and tabs as \t, the rest as
+// for_terminal.
 std::string one_line(std::string_view bytes);
 
 }  // namespace exa

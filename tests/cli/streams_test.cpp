@@ -91,7 +91,7 @@ TEST(Streams, NothingDrivesTheTerminal) {
 
 TEST(Streams, OneLineOfAnything) {
   EXPECT_EQ(one_line("a\nb\x1b[m\xff\xc3"), "a\\nb\ufffd[m\ufffd\ufffd");
-  EXPECT_EQ(one_line("한글"), "한글");
+  EXPECT_EQ(one_line("한글\t끝"), "한글\\t끝");
 }
 
 }  // namespace
