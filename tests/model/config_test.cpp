@@ -150,6 +150,20 @@ TEST(Config, ErrorsNameKeyExpectedAndFound) {
   EXPECT_NE(error_of(layers).find("num_hidden_layers"), std::string::npos);
 }
 
+// Section 6.6, llama.cpp 21733: block_count of a file with drafting layers counts them. The trunk is what is
+// left, and neither its windows nor its layers without rotation depend on the count.
+TEST(Config, BlockCountHoldsTheDraftingLayers) {
+  const fs::path file =
+      fs::path(EXAONE_SOURCE_DIR) / "tests/data/models/tiny-exaone4_5/tiny-exaone4_5.Q4_0.gguf";
+  const ModelConfig config = read_config(Checkpoint::open(file));
+  EXPECT_EQ(config.n_mtp_layers, 1);
+  ASSERT_EQ(config.n_layers(), 4);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(config.layers[i].window, i < 3 ? 20 : 0) << i;
+    EXPECT_EQ(config.layers[i].rope, i < 3) << i;
+  }
+}
+
 // The official configurations, every spelling of them.
 TEST(Config, PublishedConfigs) {
   const fs::path data = fs::path(EXAONE_SHARED_DIR) / "data";

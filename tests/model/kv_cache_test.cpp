@@ -214,6 +214,8 @@ TEST(KvCache, WithoutWindowsEveryPrefixStays) {
   EXPECT_EQ(cache.truncate(3), 3);
 }
 
+// Section 6.6, ollama 14909: a window layer keeps its window and a step (4 blocks), only a global one the
+// context.
 TEST(KvCache, SizeIsWhatItSays) {
   const ModelConfig config = two_layers(24);
   EXPECT_EQ(KvCache::bytes_for(config, KvType::kBF16, 8, 320),
