@@ -83,7 +83,7 @@ double matmul_seconds(const Matrix& m, std::int64_t n_rows, const BenchSetting& 
                       const Canary& canary) {
   const double n_bytes = static_cast<double>(m.bytes.size_bytes());
   const double operations = 2.0 * static_cast<double>(m.n_rows * m.n_cols) * static_cast<double>(n_rows);
-  const bool rounds = m.type == DType::kBF16 && !setting.deterministic;
+  const bool rounds = (m.type == DType::kBF16 || m.type == DType::kF16) && !setting.deterministic;
   const double peak = uses_int8_activations(m.type) ? canary.int8_gops
                       : rounds                      ? std::max(canary.bf16_gflops, canary.fp32_gflops)
                                                     : canary.fp32_gflops;

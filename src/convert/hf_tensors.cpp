@@ -13,10 +13,6 @@ bool is_plain_type(DType type) {
   return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16;
 }
 
-std::uint64_t parts(std::uint64_t total, std::uint64_t size) {
-  return (total + size - 1) / size;
-}
-
 }  // namespace
 
 HfTensors::HfTensors(const Checkpoint& checkpoint)
@@ -107,12 +103,13 @@ std::shared_ptr<const RowSource> HfTensors::linear(const std::string& module, st
       const std::uint64_t rows = quantization_.block_rows, cols = quantization_.block_cols;
       const TensorInfo& weight = part(".weight", {DType::kF8E4M3}, {{n_out, n_in}});
       const TensorInfo& scale = part(".weight_scale_inv", {DType::kF32, DType::kBF16, DType::kF16},
-                                     {{parts(n_out, rows), parts(n_in, cols)}});
+                                     {{groups_of(n_out, rows), groups_of(n_in, cols)}});
       return fp8_block_rows(*checkpoint_, packed, weight, scale, rows, cols);
     }
     case LinearStorage::kInt4Group: {
-      const TensorInfo& words = part(".weight_packed", {DType::kI32}, {{n_out, parts(n_in, 8)}});
-      const TensorInfo& scale = part(".weight_scale", floats, {{n_out, parts(n_in, quantization_.group)}});
+      const TensorInfo& words = part(".weight_packed", {DType::kI32}, {{n_out, groups_of(n_in, 8)}});
+      const TensorInfo& scale =
+          part(".weight_scale", floats, {{n_out, groups_of(n_in, quantization_.group)}});
       const TensorInfo& stated = part(".weight_shape", {DType::kI64, DType::kI32}, {{2}});
       std::uint64_t sides[2] = {};
       std::uint32_t narrow[2] = {};

@@ -13,10 +13,6 @@ namespace {
 
 constexpr std::uint64_t kNibbles = 8;  // in a 32-bit word
 
-std::uint64_t groups(std::uint64_t total, std::uint64_t size) {
-  return (total + size - 1) / size;
-}
-
 std::array<float, 256> make_f8_e4m3() {
   std::array<float, 256> values{};
   for (int bits = 0; bits < 256; ++bits) {
@@ -67,7 +63,7 @@ class Fp8Rows : public Packed {
     const std::uint64_t n_in = shape_.n_in;
     scratch.bytes.resize(static_cast<std::size_t>(n * n_in));
     read(*weight_, first * n_in, n * n_in, scratch.bytes.data());
-    const std::uint64_t scales_a_row = groups(n_in, block_cols_);
+    const std::uint64_t scales_a_row = groups_of(n_in, block_cols_);
     const std::uint64_t first_scale_row = first / block_rows_;
     const std::uint64_t n_scale_rows = (first + n - 1) / block_rows_ - first_scale_row + 1;
     const std::vector<float> scales =
@@ -107,8 +103,8 @@ class Int4Rows : public Packed {
 
   void read_f32(std::uint64_t first, std::uint64_t n, float* out, RowScratch& scratch) const override {
     const std::uint64_t n_in = shape_.n_in;
-    const std::uint64_t words_a_row = groups(n_in, kNibbles);
-    const std::uint64_t scales_a_row = groups(n_in, group_);
+    const std::uint64_t words_a_row = groups_of(n_in, kNibbles);
+    const std::uint64_t scales_a_row = groups_of(n_in, group_);
     scratch.bytes.resize(static_cast<std::size_t>(n * words_a_row * 4));
     checkpoint_->read(*packed_, first * words_a_row * 4, scratch.bytes);
     const std::vector<float> scales = read_numbers(*scale_, first * scales_a_row, n * scales_a_row);
@@ -159,7 +155,7 @@ class AwqRows : public Packed {
   std::string description() const override { return "awq group " + std::to_string(group_); }
 
  private:
-  std::uint64_t n_groups() const { return groups(shape_.n_in, group_); }
+  std::uint64_t n_groups() const { return groups_of(shape_.n_in, group_); }
 
   void load_band(std::uint64_t row, RowScratch& scratch) const {
     if (scratch.band_owner == this && row >= scratch.band_first &&

@@ -17,6 +17,11 @@ namespace exa {
 // The 256 values of F8 E4M3 (finite and NaN only), by bit pattern.
 const std::array<float, 256>& f8_e4m3_values();
 
+// How many groups of `size` (at least 1) hold `total`, the last perhaps in part.
+inline constexpr std::uint64_t groups_of(std::uint64_t total, std::uint64_t size) {
+  return (total + size - 1) / size;
+}
+
 struct PackedShape {
   std::uint64_t n_out;
   std::uint64_t n_in;
