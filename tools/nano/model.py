@@ -10,7 +10,7 @@ from transformers import Exaone4_5_Config, Exaone4_5_ForConditionalGeneration
 from transformers.models.exaone4.modeling_exaone4 import Exaone4DecoderLayer, Exaone4RMSNorm
 
 from drawing import CELL_CLASSES
-from short_rows import ShortRows
+from short_rows import ShortRows, linear
 
 WINDOW = 256
 
@@ -60,11 +60,14 @@ class DraftLayer(nn.Module):
 
 
 class Nano(nn.Module):
-    def __init__(self, vocab_size, compiled=False):
+    def __init__(self, vocab_size, compiled=False, products=torch.float32):
         super().__init__()
-        self.rows = ShortRows(compiled)
+        self.rows = ShortRows(compiled, products)
         config = transformers_config(vocab_size)
-        self.main = Exaone4_5_ForConditionalGeneration._from_config(config, attn_implementation="sdpa", dtype=torch.float32)
+        # eager: its products are faster than the fused attention's backward pass in bf16
+        self.main = Exaone4_5_ForConditionalGeneration._from_config(config, attn_implementation="eager", dtype=torch.float32)
+        kernel = self.main.model.visual.patch_embed.proj.weight  # as large as its input: a product, not a convolution
+        self.main.model.visual.patch_embed.forward = lambda patches: linear(patches, kernel.flatten(1), products)
         self.mtp = DraftLayer(self.main.config.text_config)
         # Only for training: says of each picture token what is drawn there, so that the tower learns from every token.
         self.cell_heads = nn.ModuleList([nn.Linear(256, n) for n in CELL_CLASSES])
@@ -91,31 +94,35 @@ class Nano(nn.Module):
         """batch: see packing.Batch → (final hidden states, draft hidden states or None, rows of the pictures or None)."""
         embeds, seen = self.text.embed_tokens(batch.ids), None
         if batch.patches is not None:
-            seen = self.main.model.visual(batch.patches, grid_thw=batch.grids).pooler_output
+            with torch.autocast("cpu", self.rows.products, enabled=self.rows.products != torch.float32):
+                seen = self.main.model.visual(batch.patches, grid_thw=batch.grids).pooler_output.float()
             embeds = embeds.masked_scatter((batch.ids == 67).unsqueeze(-1), seen.to(embeds.dtype))
-        hidden, rotation = self.rows.text(self.text, embeds, self.main.config.text_config.layer_types, WINDOW)
-        return hidden, self.draft(torch.roll(embeds, -1, dims=1), hidden, rotation) if draft else None, seen
+        hidden, *near = self.rows.text(self.text, embeds, self.main.config.text_config.layer_types, WINDOW)
+        return hidden, self.draft(torch.roll(embeds, -1, dims=1), hidden, *near) if draft else None, seen
 
-    def draft(self, next_embeds, hidden, rotation):
+    def draft(self, next_embeds, hidden, rotation, mask):
         mtp, rows = self.mtp, self.rows
         eps = mtp.norm.variance_epsilon
-        z = mtp.fc(torch.cat([rows.normed(next_embeds, mtp.pre_fc_norm_embedding.weight, eps),
-                              rows.normed(hidden, mtp.pre_fc_norm_hidden.weight, eps)], -1))
-        return rows.normed(rows.layer(mtp.layers[0], z, rotation, WINDOW), mtp.norm.weight, eps)
+        z = linear(torch.cat([rows.normed(next_embeds, mtp.pre_fc_norm_embedding.weight, eps),
+                              rows.normed(hidden, mtp.pre_fc_norm_hidden.weight, eps)], -1), mtp.fc.weight, rows.products).float()
+        return rows.normed(rows.layer(mtp.layers[0], z, rotation, mask), mtp.norm.weight, eps)
+
+    def logits(self, hidden):
+        return linear(hidden, self.main.lm_head.weight, self.rows.products).float()
 
     def losses(self, batch, draft):
         """Sums over the batch. text: the loss of the learned tokens; with a draft also draft and the number of right ones;
         with pictures also cells, the loss of what lies where. The head meets learned rows only."""
         hidden, drafts, seen = self(batch, draft)
         rows = batch.targets >= 0
-        sums = {"text": nn.functional.cross_entropy(self.main.lm_head(hidden[rows]), batch.targets[rows], reduction="sum")}
+        sums = {"text": nn.functional.cross_entropy(self.logits(hidden[rows]), batch.targets[rows], reduction="sum")}
         if seen is not None:
             sums["cells"] = sum(nn.functional.cross_entropy(head(seen), batch.cells[:, i], reduction="sum")
                                 for i, head in enumerate(self.cell_heads))
         if draft:
             # The row at p knows x[p+1] and proposes x[p+2], which is the target of the row at p+1.
             ahead, rows = batch.targets[:, 1:], batch.targets[:, 1:] >= 0
-            logits = self.main.lm_head(drafts[:, :-1][rows])
+            logits = self.logits(drafts[:, :-1][rows])
             sums["draft"] = nn.functional.cross_entropy(logits, ahead[rows], reduction="sum")
             sums["right"] = (logits.argmax(-1) == ahead[rows]).sum()
         return sums

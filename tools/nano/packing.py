@@ -67,7 +67,7 @@ class Documents:
 
 def batch_of(documents, device):
     """One row a document; the rest of a shorter row is padding, which later positions alone could see."""
-    length = -(-max(len(doc.ids) for doc in documents) // 16) * 16
+    length = -(-max(len(doc.ids) for doc in documents) // 8) * 8
     ids, targets = np.zeros((len(documents), length), np.int64), np.full((len(documents), length), -1, np.int64)
     for row, doc in enumerate(documents):
         n = len(doc.ids)
@@ -86,12 +86,12 @@ def batch_of(documents, device):
 
 class Batches:
     """Endless micro-batches of about `tokens` places. Each pool of documents is cut by length, so that little is padding,
-    and its batches come in an order of their own."""
+    and its batches come in an order of their own. Of several workers each takes every `stride`-th pool."""
 
     POOL = 512
 
-    def __init__(self, documents, tokens, device, first=(0, 0)):
-        self.documents, self.tokens, self.device = documents, tokens, device
+    def __init__(self, documents, tokens, device, first=(0, 0), stride=1):
+        self.documents, self.tokens, self.device, self.stride = documents, tokens, device, stride
         self.pool, self.place = first  # where to go on
 
     def __iter__(self):
@@ -102,7 +102,7 @@ class Batches:
                 self.place += 1
                 made.following = (self.pool, self.place)
                 yield made
-            self.pool, self.place = self.pool + 1, 0
+            self.pool, self.place = self.pool + self.stride, 0
 
     def _pool(self, number):
         docs = [self.documents(number * self.POOL + i) for i in range(self.POOL)]
