@@ -1,12 +1,12 @@
 # The front door: what a reader types. The build itself is CMake's (CMakePresets.json).
-MODEL ?= tests/data/models/tiny-exaone4
+MODEL ?=
 JOBS ?= $(shell nproc)
 
 .PHONY: run test tsan format lint packages build clean
 
-# Installs what is missing, builds, and talks to a model: a chat on a terminal, else one canned question.
+# Installs what is missing, builds, and shows the model that comes along, or talks to MODEL.
 run: packages build
-	@tools/setup/start.sh build/release/exaone $(MODEL)
+	@tools/setup/start.sh build/release/exaone "$(MODEL)"
 
 # Installs what is missing, builds and runs every test, then again under AddressSanitizer and UBSan.
 test: packages

@@ -154,7 +154,7 @@ void run(const RunOptions& options) {
   const std::unique_ptr<Engine> engine = load_engine(options.model);
   if (options.model.verbose) {
     write_note("sampling  " + describe_sampling(*engine, request) + "\n");
-  } else if (stderr_is_terminal()) {
+  } else if (stderr_is_terminal() && engine->info().context_tokens < engine->info().max_context_tokens) {
     write_note(fmt::format("context {} of at most {} tokens\n", engine->info().context_tokens,
                            engine->info().max_context_tokens));
   }

@@ -8,17 +8,22 @@ import torch
 
 COEFFICIENTS = ((8.2873, -23.5959, 17.3004), (4.1071, -2.9479, 0.5448), (3.9487, -2.9089, 0.5518), (3.3184, -2.4885, 0.51),
                 (2.3007, -1.6689, 0.4188))
+# The polynomials grow fast beyond the largest singular value that each may meet; rounding to bf16 must not get there.
+SAFETY = 1.03
 
 
 def orthogonal(x, products):
     """x [n, rows, columns] → the same shape, singular values near 1."""
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
-    x = (x / (x.norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7)).to(products)
+    x = (x / (x.norm(dim=(1, 2), keepdim=True) * SAFETY + 1e-7)).to(products)
     for a, b, c in COEFFICIENTS:
         square = x @ x.mT
+        a, b, c = a / SAFETY, b / SAFETY**3, c / SAFETY**5
         x = a * x + torch.baddbmm(square, square, square, beta=b, alpha=c) @ x
-    return (x.mT if tall else x).float()
+    x = (x.mT if tall else x).float()
+    # None is longer than an orthogonal one, whatever was rounded.
+    return x * (min(x.shape[1:]) ** 0.5 / x.norm(dim=(1, 2), keepdim=True)).clamp(max=1.0)
 
 
 class Muon:

@@ -37,7 +37,7 @@ def new_model(options):
             inside.setdefault(part_of(name), []).append(weight)
         else:
             rest.append(weight)
-    adam = torch.optim.AdamW([{"params": rest, "share": 1.0}, {"params": large, "share": 0.3}], betas=(0.9, 0.95), weight_decay=0.0)
+    adam = torch.optim.AdamW([{"params": rest, "share": 1.0}, {"params": large, "share": 0.15}], betas=(0.9, 0.95), weight_decay=0.0)
     return model, Muon(inside, products), adam
 
 
