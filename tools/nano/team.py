@@ -7,7 +7,7 @@ writes their gradient into its row; then each worker updates the weights that it
 import torch
 from torch import multiprocessing
 
-PATIENCE = 900  # seconds until a worker that waits takes another one for lost; the first step compiles
+PATIENCE = 300  # seconds until a worker that waits takes another one for lost; the first step compiles
 
 
 class Team:
