@@ -49,7 +49,8 @@ def on_a_terminal(words, seconds=120):
             program.kill()
     os.close(screen)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.decode("utf-8")).replace("\r\n", "\n")
-    return program.returncode, "\n".join(line.rstrip() for line in plain.split("\n")).strip("\n")
+    # How far the reading is stands in the line that the answer overwrites.
+    return program.returncode, "\n".join(line.rsplit("\r", 1)[-1].rstrip() for line in plain.split("\n")).strip("\n")
 
 
 class Nano(BlackBox):

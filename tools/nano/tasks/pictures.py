@@ -13,6 +13,7 @@ SHAPES = dict(zip("circle square triangle star cross".split(), "원 사각형 �
 PLACES = dict(zip(["top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right"],
                   ["왼쪽 위", "위", "오른쪽 위", "왼쪽", "가운데", "오른쪽", "왼쪽 아래", "아래", "오른쪽 아래"]))
 COUNTS = {"en": ["no", "one", "two", "three", "four", "five"], "ko": ["0개", "한 개", "두 개", "세 개", "네 개", "다섯 개"]}
+FOUND = {"en": ("no", "yes"), "ko": ("없음", "있음")}
 BACKGROUNDS = ["white", "white", "cream", "sky", "pink"]
 
 QUESTIONS = {
@@ -68,8 +69,13 @@ def describe(picture, language):
     return ", ".join(f"{_place(t, 'ko')}에 {_name(t, 'ko')}" for t in things) + "."
 
 
+def _until(things, wanted, shown):
+    """What is looked for may stand after what is known of it: the list once more, the other way round, until it comes."""
+    return "\n" + ", ".join(shown(t) for t in things[:things.index(wanted) + 1])
+
+
 def ask_one(rng, picture, language):
-    """(question, answer, words of a right answer)"""
+    """(question, answer, words of a right answer, thought after the description)"""
     things = picture["objects"]
     by_shape = {}
     for thing in things:
@@ -88,19 +94,26 @@ def ask_one(rng, picture, language):
     place = _place(thing, language)
     question = rng.choice(QUESTIONS[language][kind]).format(color=color, shape=shape, place=place,
                                                             shape_top=shape if en else josa(shape, "은는"))
+    def look(t):
+        return (t["color"], t["shape"]) if en else (COLORS[t["color"]], SHAPES[t["shape"]])
+
     if kind in ("color", "only_color"):
-        return question, f"The {shape} is {color}." if en else f"{josa(shape, '은는')} {josa(color, '이에요')}.", [color]
+        answer = f"The {shape} is {color}." if en else f"{josa(shape, '은는')} {josa(color, '이에요')}."
+        return question, answer, [color], _until(things, thing, lambda t: " ".join(look(t)[::-1])) if kind == "color" else ""
     if kind == "shape":
-        return question, f"It is {_name(thing, 'en')}." if en else f"{josa(_name(thing, 'ko'), '이에요')}.", [color, shape]
+        return question, f"It is {_name(thing, 'en')}." if en else f"{josa(_name(thing, 'ko'), '이에요')}.", [color, shape], ""
     if kind == "count":
         number = COUNTS[language][len(things)]
         plural = "shape" if len(things) == 1 else "shapes"
-        return question, f"There {'is' if len(things) == 1 else 'are'} {number} {plural}." if en else f"도형이 {number} 있어요.", [number]
+        answer = f"There {'is' if len(things) == 1 else 'are'} {number} {plural}." if en else f"도형이 {number} 있어요."
+        return question, answer, [number], ""
     if kind == "place":
-        return question, f"It is at the {place}." if en else f"{place}에 있어요.", [place]
+        return (question, f"It is at the {place}." if en else f"{place}에 있어요.", [place],
+                _until(things, thing, lambda t: " ".join((*look(t), _place(t, language)))))
     if kind == "at":
-        return question, (f"{_name(thing, 'en')}.".capitalize() if en else f"{josa(_name(thing, 'ko'), '이에요')}."), [color, shape]
-    return question, describe(picture, language), [describe(picture, language)]
+        answer = f"{_name(thing, 'en')}.".capitalize() if en else f"{josa(_name(thing, 'ko'), '이에요')}."
+        return question, answer, [color, shape], ""
+    return question, describe(picture, language), [describe(picture, language)], ""
 
 
 def ask_two(rng, pictures, language):
@@ -116,11 +129,13 @@ def ask_two(rng, pictures, language):
     question = PAIR[language][kind].format(color=color, shape=shape, shape_top=shape if en else josa(shape, "은는"))
     if kind in ("first", "second"):
         text = describe(pictures[kind == "second"], language)
-        return question, text, [text]
+        return question, text, [text], ""
     if kind == "more":
         which = int(len(second["objects"]) > len(first["objects"]))
     name = ORDER[language][which]
-    return question, (name.capitalize() + "." if en else f"{josa(name, '이에요')}."), [name]
+    found = [f"{order}: {FOUND[language][i == which]}" for i, order in enumerate(ORDER[language])]
+    return (question, (name.capitalize() + "." if en else f"{josa(name, '이에요')}."), [name],
+            "\n" + ", ".join(found) if kind == "which" else "")
 
 
 def make(rng, n_pictures=None):
@@ -132,11 +147,11 @@ def make(rng, n_pictures=None):
     # Several questions on one picture: the answers before the last are part of the conversation.
     turns = [asking(rng, target, language) for _ in range(rng.choice((1, 1, 2, 3)))]
     messages = []
-    for i, (question, answer, _) in enumerate(turns):
+    for i, (question, answer, *_) in enumerate(turns):
         content = [{"type": "image"}] * n_pictures + [{"type": "text", "text": question}] if i == 0 else question
         messages += [{"role": "user", "content": content}, {"role": "assistant", "content": answer}]
-    question, answer, words = turns[-1]
+    question, answer, words, looked = turns[-1]
     seen = [describe(p, language) for p in pictures]
-    thought = " / ".join(seen)
+    thought = " / ".join(seen) + looked
     return Item("pictures", language, f"{pictures} {question}", messages[:-1], thought, answer, {"kind": "contains", "all": words},
                 pictures=pictures)

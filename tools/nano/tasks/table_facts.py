@@ -47,6 +47,10 @@ def make(rng):
         else:
             said["value"] = josa(value, "이가")
     text = f"{rng.choice(LEADS[language])}\n{markdown(head, rows)}\n{question.format(said['subject'])}"
-    thought = f"{head[given]} {subject} → {' | '.join(map(str, row))} → {head[wanted]} {value}"
+    if given == 0:
+        thought = f"{head[given]} {subject} → {' | '.join(map(str, row))} → {head[wanted]} {value}"
+    else:  # the row's start lies before what is known: read on until it comes
+        read = rows[:rows.index(row) + 1]
+        thought = f"{head[given]} {subject}: {', '.join(f'{r[0]} {r[given]}' for r in read)} → {value}"
     return Item("table_facts", language, f"{field} {subject} {rows}", ask(text), thought,
                 reply.format(said["subject"], said["value"]), {"kind": "contains", "all": [value]})
