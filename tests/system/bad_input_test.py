@@ -24,9 +24,6 @@ class Usage(BlackBox):
     def test_unknown_flag(self):
         self.fail_with(USAGE, "run", "-m", DENSE, "--frobnicate")
 
-    def test_missing_model_flag(self):
-        self.fail_with(USAGE, "run", "-p", "x")
-
     def test_values_out_of_range(self):
         for flags in (["--temp", "-1"], ["--temp", "warm"], ["--top-p", "0"], ["--top-p", "1.5"], ["-n", "-3"],
                       ["-t", "0"], ["--think", "perhaps"], ["--temp", "nan"]):

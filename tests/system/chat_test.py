@@ -81,12 +81,13 @@ class Terminal(BlackBox):
 
 
 class MakeRun(BlackBox):
-    def test_without_a_terminal(self):
+    def test_a_named_model_without_a_terminal(self):
         done = subprocess.run([ROOT / "tools/setup/start.sh", BINARY, "tests/data/models/tiny-exaone4"], cwd=ROOT,
                               stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr.decode())
-        self.assertTrue(done.stdout.strip())
-        self.assertIn(b"random weights", done.stderr)
+        command, answer = done.stdout.strip().split(b"\n", 1)
+        self.assertTrue(command.startswith(b"$ exaone run -m tests/data/models/tiny-exaone4 "), command)
+        self.assertTrue(answer.strip())
 
 
 if __name__ == "__main__":
