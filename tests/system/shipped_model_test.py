@@ -29,7 +29,8 @@ class ShippedModel(BlackBox):
 
     def test_says_where_it_looked(self):
         done = self.ids()
-        self.assertEqual(done.returncode, USAGE)
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count(b"\n")), (USAGE, b"", 1))
+        self.assertTrue(done.stderr.startswith(b"exaone: "))
         for folder in ("build/release", "build/share/exaone", "models"):
             self.assertIn(str(self.scratch / "tree" / folder / NAME), done.stderr.decode())
 
