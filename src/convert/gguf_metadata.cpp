@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "convert/gguf_encoding.h"
 
 namespace exa {
 namespace {
@@ -31,30 +32,18 @@ enum ValueType : std::uint32_t {
 constexpr std::array<std::uint64_t, 13> kValueBytes = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
 template <typename T>
-void append(std::string& out, T value) {
-  char bytes[sizeof(T)];
-  std::memcpy(bytes, &value, sizeof(T));
-  out.append(bytes, sizeof(T));
-}
-
-void append_text(std::string& out, std::string_view text) {
-  append<std::uint64_t>(out, text.size());
-  out += text;
-}
-
-template <typename T>
 std::string scalar(ValueType type, T value) {
   std::string encoded;
-  append<std::uint32_t>(encoded, type);
-  append(encoded, value);
+  append_number<std::uint32_t>(encoded, type);
+  append_number(encoded, value);
   return encoded;
 }
 
 std::string array_front(ValueType type, std::size_t count) {
   std::string encoded;
-  append<std::uint32_t>(encoded, kArray);
-  append<std::uint32_t>(encoded, type);
-  append<std::uint64_t>(encoded, count);
+  append_number<std::uint32_t>(encoded, kArray);
+  append_number<std::uint32_t>(encoded, type);
+  append_number<std::uint64_t>(encoded, count);
   return encoded;
 }
 
@@ -199,8 +188,8 @@ void GgufMetadata::set_bool(std::string_view key, bool value) {
 }
 void GgufMetadata::set_string(std::string_view key, std::string_view value) {
   std::string encoded;
-  append<std::uint32_t>(encoded, kString);
-  append_text(encoded, value);
+  append_number<std::uint32_t>(encoded, kString);
+  append_string(encoded, value);
   set(key, std::move(encoded));
 }
 void GgufMetadata::set_u32s(std::string_view key, std::span<const std::uint32_t> values) {
@@ -219,7 +208,7 @@ void GgufMetadata::set_bools(std::string_view key, const std::vector<bool>& valu
 }
 void GgufMetadata::set_strings(std::string_view key, std::span<const std::string> values) {
   std::string encoded = array_front(kString, values.size());
-  for (const std::string& value : values) append_text(encoded, value);
+  for (const std::string& value : values) append_string(encoded, value);
   set(key, std::move(encoded));
 }
 

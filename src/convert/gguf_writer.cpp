@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "convert/gguf_encoding.h"
 
 namespace exa {
 namespace {
@@ -17,18 +18,6 @@ constexpr std::uint64_t kAlignment = 32;
 constexpr std::size_t kMaxNameBytes = 63;
 constexpr std::size_t kMaxDimensions = 4;
 constexpr std::size_t kMaxShards = 512;
-
-template <typename T>
-void append_number(std::string& out, T value) {
-  char bytes[sizeof(T)];
-  std::memcpy(bytes, &value, sizeof(T));
-  out.append(bytes, sizeof(T));
-}
-
-void append_string(std::string& out, std::string_view text) {
-  append_number<std::uint64_t>(out, text.size());
-  out += text;
-}
 
 std::uint64_t padded(std::uint64_t n) {
   return (n + kAlignment - 1) / kAlignment * kAlignment;
