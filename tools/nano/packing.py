@@ -17,8 +17,8 @@ IMAGE = 67
 LONGEST = 768  # documents with more tokens are left out
 
 # Share of each task among the documents.
-SHARES = {"pictures": 26, "arithmetic": 18, "tool_calls": 10, "words": 9, "chain": 4, "sorting": 7, "table_facts": 7, "instructions": 6,
-          "memory": 6, "identity": 5}
+SHARES = {"pictures": 28, "arithmetic": 16, "table_facts": 11, "tool_calls": 7, "sorting": 8, "words": 7, "instructions": 6, "memory": 6,
+          "chain": 4, "identity": 4}
 # How often a task's answer is learned with its thinking.
 THINKING = {"arithmetic": 0.8, "pictures": 0.75}
 THINKING_ELSEWHERE = 0.6

@@ -40,7 +40,7 @@ class Team:
         size = -(-self.weights.numel() // self.n_workers)
         stretch = self.grads[:, rank * size:(rank + 1) * size]
         stretch[0] = stretch.sum(0)
-        self.squares[rank] = stretch[0].double().square().sum()
+        self.squares[rank] = torch.linalg.vector_norm(stretch[0]).square()
 
 
 def views(flat, weights):

@@ -164,7 +164,7 @@ def main():
     parser.add_argument("--warmup", type=int, default=40)
     parser.add_argument("--decay", type=float, default=0.4, help="last share of the run, over which the rate falls")
     parser.add_argument("--draft-weight", type=float, default=0.3)
-    parser.add_argument("--draft-every", type=int, default=4, help="train the drafting layer in every n-th step")
+    parser.add_argument("--draft-every", type=int, default=6, help="train the drafting layer in every n-th step")
     parser.add_argument("--cell-weight", type=float, default=0.2)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--save-minutes", type=float, default=3)

@@ -13,7 +13,6 @@ SHAPES = dict(zip("circle square triangle star cross".split(), "원 사각형 �
 PLACES = dict(zip(["top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right"],
                   ["왼쪽 위", "위", "오른쪽 위", "왼쪽", "가운데", "오른쪽", "왼쪽 아래", "아래", "오른쪽 아래"]))
 COUNTS = {"en": ["no", "one", "two", "three", "four", "five"], "ko": ["0개", "한 개", "두 개", "세 개", "네 개", "다섯 개"]}
-FOUND = {"en": ("no", "yes"), "ko": ("없음", "있음")}
 BACKGROUNDS = ["white", "white", "cream", "sky", "pink"]
 
 QUESTIONS = {
@@ -39,6 +38,7 @@ PAIR = {
            "more": "어느 그림에 도형이 더 많아요?"},
 }
 ORDER = {"en": ["the first picture", "the second picture"], "ko": ["첫 번째 그림", "두 번째 그림"]}
+NUMBERS = {"en": ["first", "second"], "ko": ["첫", "두"]}
 
 
 def scene(rng, n=None):
@@ -51,11 +51,16 @@ def scene(rng, n=None):
             "objects": [{"shape": s, "color": c, "place": p, "size": rng.randint(70, 96) / 100} for p, (s, c) in zip(places, looks)]}
 
 
+def _look(thing, language):
+    color, shape = thing["color"], thing["shape"]
+    return (color, shape) if language == "en" else (COLORS[color], SHAPES[shape])
+
+
 def _name(thing, language):
     if language == "en":
         article = "an" if thing["color"][0] in "aeiou" else "a"
         return f"{article} {thing['color']} {thing['shape']}"
-    return f"{COLORS[thing['color']]} {SHAPES[thing['shape']]}"
+    return " ".join(_look(thing, "ko"))
 
 
 def _place(thing, language):
@@ -69,9 +74,10 @@ def describe(picture, language):
     return ", ".join(f"{_place(t, 'ko')}에 {_name(t, 'ko')}" for t in things) + "."
 
 
-def _until(things, wanted, shown):
-    """What is looked for may stand after what is known of it: the list once more, the other way round, until it comes."""
-    return "\n" + ", ".join(shown(t) for t in things[:things.index(wanted) + 1])
+def _found(things, wanted, shown):
+    """What is looked for may stand before what is known of it: the whole list the other way round, then the wanted one of it,
+    which begins with what is known. Each word stands behind a space, which makes it the same token wherever it is read."""
+    return f" → {', '.join(map(shown, things))} → {shown(wanted)}"
 
 
 def ask_one(rng, picture, language):
@@ -90,16 +96,14 @@ def ask_one(rng, picture, language):
         else:
             thing = rng.choice(singles)
     en = language == "en"
-    color, shape = (thing["color"], thing["shape"]) if en else (COLORS[thing["color"]], SHAPES[thing["shape"]])
+    color, shape = _look(thing, language)
     place = _place(thing, language)
     question = rng.choice(QUESTIONS[language][kind]).format(color=color, shape=shape, place=place,
                                                             shape_top=shape if en else josa(shape, "은는"))
-    def look(t):
-        return (t["color"], t["shape"]) if en else (COLORS[t["color"]], SHAPES[t["shape"]])
-
     if kind in ("color", "only_color"):
         answer = f"The {shape} is {color}." if en else f"{josa(shape, '은는')} {josa(color, '이에요')}."
-        return question, answer, [color], _until(things, thing, lambda t: " ".join(look(t)[::-1])) if kind == "color" else ""
+        looked = _found(things, thing, lambda t: " ".join(_look(t, language)[::-1])) if kind == "color" else ""
+        return question, answer, [color], looked
     if kind == "shape":
         return question, f"It is {_name(thing, 'en')}." if en else f"{josa(_name(thing, 'ko'), '이에요')}.", [color, shape], ""
     if kind == "count":
@@ -109,7 +113,7 @@ def ask_one(rng, picture, language):
         return question, answer, [number], ""
     if kind == "place":
         return (question, f"It is at the {place}." if en else f"{place}에 있어요.", [place],
-                _until(things, thing, lambda t: " ".join((*look(t), _place(t, language)))))
+                _found(things, thing, lambda t: " ".join((*_look(t, language), _place(t, language)))))
     if kind == "at":
         answer = f"{_name(thing, 'en')}.".capitalize() if en else f"{josa(_name(thing, 'ko'), '이에요')}."
         return question, answer, [color, shape], ""
@@ -125,7 +129,7 @@ def ask_two(rng, pictures, language):
     thing = rng.choice(pictures[which]["objects"])
     if kind == "which" and (thing["shape"], thing["color"]) in looks[1 - which]:
         kind = "first"
-    color, shape = (thing["color"], thing["shape"]) if en else (COLORS[thing["color"]], SHAPES[thing["shape"]])
+    color, shape = _look(thing, language)
     question = PAIR[language][kind].format(color=color, shape=shape, shape_top=shape if en else josa(shape, "은는"))
     if kind in ("first", "second"):
         text = describe(pictures[kind == "second"], language)
@@ -133,9 +137,9 @@ def ask_two(rng, pictures, language):
     if kind == "more":
         which = int(len(second["objects"]) > len(first["objects"]))
     name = ORDER[language][which]
-    found = [f"{order}: {FOUND[language][i == which]}" for i, order in enumerate(ORDER[language])]
-    return (question, (name.capitalize() + "." if en else f"{josa(name, '이에요')}."), [name],
-            "\n" + ", ".join(found) if kind == "which" else "")
+    listed = [(i, t) for i, picture in enumerate(pictures) for t in picture["objects"]]
+    looked = _found(listed, (which, thing), lambda t: " ".join((*_look(t[1], language), NUMBERS[language][t[0]]))) if kind == "which" else ""
+    return question, (name.capitalize() + "." if en else f"{josa(name, '이에요')}."), [name], looked
 
 
 def make(rng, n_pictures=None):
