@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools" / "nano"))
 
 from tasks import TASKS, draw, draw_chain  # noqa: E402
 from tasks.item import completion, held_out, judge, split_output  # noqa: E402
+from tasks.pictures import told  # noqa: E402
 
 N = 400
 
@@ -43,6 +44,17 @@ class Split(unittest.TestCase):
             languages = [item.language for item in items(task, n=100)]
             self.assertGreater(languages.count("ko"), 20, task)
             self.assertGreater(languages.count("en"), 20, task)
+
+
+class Told(unittest.TestCase):
+    def test_a_picture_in_words_keeps_all_but_the_picture(self):
+        for item in items("pictures", n=100):
+            words = told(item)
+            self.assertEqual((words.pictures, words.key, words.answer, words.reasoning), ([], item.key, item.answer, item.reasoning))
+            described, asked = words.messages[0]["content"].split("\n")
+            self.assertTrue(item.reasoning.startswith(described))
+            self.assertEqual(asked, item.messages[0]["content"][-1]["text"])
+            self.assertEqual(words.messages[1:], item.messages[1:])
 
 
 class Judging(unittest.TestCase):
