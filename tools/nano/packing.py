@@ -11,15 +11,16 @@ import torch
 
 import document
 import drawing
-from tasks import draw, draw_chain
-from tasks.pictures import told
+from tasks import draw, draw_chain, draw_told
 
 IMAGE = 67
 LONGEST = 768  # documents with more tokens are left out
 
-# Share of each task among the documents; told: pictures in words.
+# Share of each task among the documents.
 SHARES = {"pictures": 26, "arithmetic": 14, "told": 12, "table_facts": 10, "tool_calls": 7, "sorting": 6, "words": 6, "memory": 6,
           "instructions": 5, "chain": 4, "identity": 4}
+# What is no task of its own.
+DRAWN = {"chain": draw_chain, "told": draw_told}
 # How often a task's answer is learned with its thinking.
 THINKING = {"arithmetic": 0.8, "pictures": 0.75}
 THINKING_ELSEWHERE = 0.6
@@ -60,10 +61,7 @@ class Documents:
     def __call__(self, index):
         rng = random.Random(f"{self.seed} document {index}")
         task = rng.choices(self.tasks, self.weights)[0]
-        item = (draw_chain(self.seed, index) if task == "chain" else
-                draw("pictures" if task == "told" else task, self.seed, f"document {index}", "train"))
-        if task == "told":
-            item = told(item)
+        item = DRAWN[task](self.seed, index) if task in DRAWN else draw(task, self.seed, f"document {index}", "train")
         made = self.of_item(item, rng.random() < THINKING.get(item.task, THINKING_ELSEWHERE))
         made.index = index
         return made

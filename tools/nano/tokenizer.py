@@ -20,7 +20,6 @@ PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p
            r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+")
 # The same, but each newline alone: what never stands together is never merged.
 TRAINING_PATTERN = PATTERN.replace(r"\s*[\r\n]|", r"[^\S\r\n]*[\r\n]|")
-
 # One word at most.
 WORD_PATTERN = TRAINING_PATTERN.replace(r"(?: \p{L}\p{M}*)*", "")
 

@@ -33,3 +33,8 @@ def draw_chain(seed, index):
     last = items[-1]
     last.messages = messages + last.messages
     return last
+
+
+def draw_told(seed, index):
+    """A training item on pictures that are told in words."""
+    return pictures.told(draw("pictures", seed, f"told {index}", "train"))

@@ -139,8 +139,10 @@ def ask_two(rng, pictures, language):
     if kind == "more":
         which = int(len(second["objects"]) > len(first["objects"]))
     name = ORDER[language][which]
-    listed = [(i, t) for i, picture in enumerate(pictures) for t in picture["objects"]]
-    looked = _found(listed, (which, thing), lambda t: " ".join((*_look(t[1], language), NUMBERS[language][t[0]]))) if kind == "which" else ""
+    looked = ""
+    if kind == "which":
+        listed = [(i, t) for i, picture in enumerate(pictures) for t in picture["objects"]]
+        looked = _found(listed, (which, thing), lambda t: " ".join((*_look(t[1], language), NUMBERS[language][t[0]])))
     return question, (name.capitalize() + "." if en else f"{josa(name, '이에요')}."), [name], looked
 
 
