@@ -1,9 +1,9 @@
 """Trains EXAONE-nano on a processor.
 
     python tools/nano/tokenizer.py RUN/tokenizer.json
-    python tools/nano/train.py RUN --minutes 60
+    python tools/nano/train.py RUN --steps 3900
 
-RUN/state.pt is written every few minutes and at the end; the same command goes on from there, also with another --minutes.
+RUN/state.pt is written every few minutes and at the end; the same command goes on from there, also with another length.
 RUN/log.csv and RUN/loss.svg show the losses. The learning rate follows the share of the minutes (or of --steps) that is
 used up. Each worker is a process that computes micro-batches by itself: that loses less than two threads within every
 product, above all where other programs run.
