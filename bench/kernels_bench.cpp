@@ -106,13 +106,15 @@ void quantize(benchmark::State& state, exa::Isa isa, std::int64_t n_cols) {
 }
 
 // Rows at the end of a history of n_positions, the heads of one kv head a call. Prompt rows meet one kv head
-// again and again, as the tiles of a prompt do; a single row meets histories that no cache holds, GB/s counts
-// their bytes.
+// again and again, as the tiles of a prompt do; a single row meets the kv heads of histories that no cache holds,
+// one after another, and GB/s counts their bytes.
 void attention(benchmark::State& state, exa::Isa isa, exa::KvType type, int head_dim, int n_rows,
                std::int64_t n_positions) {
   constexpr int kHeads = 4;
   const exa::AttentionKernels& kernels = exa::attention_kernels(isa);
-  const std::size_t block_bytes = exa::kv_head_bytes(type, head_dim);
+  const int n_kv_heads = n_rows == 1 ? 8 : 1;
+  const std::size_t head_bytes = exa::kv_head_bytes(type, head_dim);
+  const std::size_t block_bytes = exa::kv_block_bytes(type, n_kv_heads, head_dim);
   const auto n_blocks = static_cast<std::size_t>(n_positions / exa::kKvBlock);
   const std::size_t n_histories =
       n_rows == 1 ? std::max<std::size_t>(1, (std::size_t{256} << 20) / (n_blocks * block_bytes)) : 1;
@@ -124,8 +126,10 @@ void attention(benchmark::State& state, exa::Isa isa, exa::KvType type, int head
   std::vector<std::byte*> blocks;
   for (std::size_t i = 0; i < n_histories * n_blocks; ++i) {
     blocks.push_back(memory.data() + i * block_bytes);
-    kernels.append({type, head_dim, 0, exa::kKvBlock, rows.data(), head_dim, rows.data(), head_dim},
-                   blocks.back());
+    for (int head = 0; head < n_kv_heads; ++head) {
+      kernels.append({type, head_dim, 0, exa::kKvBlock, rows.data(), head_dim, rows.data(), head_dim},
+                     blocks.back() + static_cast<std::size_t>(head) * head_bytes);
+    }
   }
   std::vector<float> q(static_cast<std::size_t>(n_rows * kHeads * head_dim));
   for (float& x : q) x = normal(random);
@@ -133,11 +137,15 @@ void attention(benchmark::State& state, exa::Isa isa, exa::KvType type, int head
   const std::size_t n_floats = exa::attention_state_floats(n_rows * kHeads, head_dim);
   std::vector<float> states(2 * n_floats);
   Buffer scratch(exa::attention_scratch_bytes(head_dim));
-  std::size_t next = 0;
+  std::size_t history = 0;
+  int kv_head = 0;
   for (auto _ : state) {
     exa::AttentionTile tile{};
-    tile.kv = {type, 1, head_dim, blocks.data() + next * n_blocks, static_cast<std::int64_t>(n_blocks)};
-    next = (next + 1) % n_histories;
+    tile.kv = {type, n_kv_heads, head_dim, blocks.data() + history * n_blocks,
+               static_cast<std::int64_t>(n_blocks)};
+    tile.kv_head = kv_head;
+    kv_head = (kv_head + 1) % n_kv_heads;
+    if (kv_head == 0) history = (history + 1) % n_histories;
     tile.position = n_positions - n_rows;
     tile.n_rows = n_rows;
     tile.n_heads = kHeads;
@@ -154,7 +162,7 @@ void attention(benchmark::State& state, exa::Isa isa, exa::KvType type, int head
     benchmark::ClobberMemory();
   }
   const auto calls = static_cast<double>(state.iterations());
-  state.counters["GB/s"] = benchmark::Counter(calls * static_cast<double>(n_blocks * block_bytes) / 1e9,
+  state.counters["GB/s"] = benchmark::Counter(calls * static_cast<double>(n_blocks * head_bytes) / 1e9,
                                               benchmark::Counter::kIsRate);
   state.counters["GFLOPS"] =
       benchmark::Counter(calls * 4e-9 * n_rows * kHeads * head_dim * static_cast<double>(n_positions),

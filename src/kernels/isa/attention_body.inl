@@ -93,6 +93,8 @@ inline typename Form::Sums zero_sums() {
 // The kv head's part of the chunk's blocks.
 struct Chunk {
   const std::byte* blocks[kChunk / kBlock];
+  const std::byte* next_blocks[kChunk / kBlock];  // of the chunk after this one
+  bool fetches;  // scoring asks for the block's values, adding values for the next chunk's keys
   int head_dim;
   std::int64_t values_offset;
   std::int64_t scales_offset;  // q8
@@ -113,6 +115,10 @@ struct Pair {
   int end;
 };
 
+inline void fetch(const std::byte* p) {
+  __builtin_prefetch(p, 0, 2);
+}
+
 // Scores of the block that holds slot t, a multiple of 32. Queries lie head_dim / kStep · kOperands apart.
 template <typename Form, int Rows>
 void score_block(const Chunk& chunk, const Pair* pairs, int t, float* scores) {
@@ -132,7 +138,10 @@ void score_block(const Chunk& chunk, const Pair* pairs, int t, float* scores) {
     for (int s = 0; s < n_steps; ++s, line += Form::kLineBytes, query += Form::kOperands) {
       typename Form::Line lines[kLines];
 #pragma GCC unroll 4
-      for (int j = 0; j < kLines; ++j) lines[j] = Form::line(line + j * group_bytes);
+      for (int j = 0; j < kLines; ++j) {
+        lines[j] = Form::line(line + j * group_bytes);
+        if (chunk.fetches) fetch(line + j * group_bytes + chunk.values_offset);
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
@@ -225,12 +234,16 @@ void add_values(const Chunk& chunk, int begin, int end, int d, const float* weig
     const int block_end = (block + 1) * kBlockSteps;
     const std::byte* line = chunk.blocks[block] + chunk.values_offset + s % kBlockSteps * step_bytes +
                             d / kWidth * Form::kLineBytes;
+    const std::byte* ahead = chunk.next_blocks[block] + (line - chunk.blocks[block] - chunk.values_offset);
     const float* weight = weights + s * Form::kOperands;
     for (const int stop = block_end < end ? block_end : end; s < stop;
-         ++s, line += step_bytes, weight += Form::kOperands) {
+         ++s, line += step_bytes, ahead += step_bytes, weight += Form::kOperands) {
       typename Form::Line lines[Lines];
 #pragma GCC unroll 4
-      for (int j = 0; j < Lines; ++j) lines[j] = Form::line(line + j * Form::kLineBytes);
+      for (int j = 0; j < Lines; ++j) {
+        lines[j] = Form::line(line + j * Form::kLineBytes);
+        if (chunk.fetches) fetch(ahead + j * Form::kLineBytes);
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 4
@@ -417,11 +430,23 @@ __attribute__((noinline)) void attend_span(const AttentionTile& tile, std::int64
   chunk.head_dim = head_dim;
   chunk.values_offset = std::int64_t{kBlock} * head_dim / kWidth / Form::kStep * Form::kLineBytes;
   chunk.scales_offset = 2 * chunk.values_offset;
-  for (std::int64_t base = start / kChunk * kChunk; base < stop; base += kChunk) {
+  // A kv head's part of a block is a few KB and its next one lies behind those of all other heads, where the
+  // processor's own prefetching starts anew. Many pairs compute for longer than the memory takes.
+  chunk.fetches = n_pairs <= 8;
+  const std::int64_t first_chunk = start / kChunk * kChunk;
+  for (std::int64_t base = first_chunk; base < stop; base += kChunk) {
     // Blocks beyond the visible positions may not exist; their pointers are read here, their contents never.
+    const std::int64_t next = base + kChunk < stop ? base + kChunk : base;
     for (int b = 0; b < kChunk / kBlock; ++b) {
-      const std::int64_t index = (base / kBlock + b) % tile.kv.n_blocks;
-      chunk.blocks[b] = tile.kv.blocks[index] + static_cast<std::size_t>(tile.kv_head) * head_bytes;
+      const auto head_of = [&](std::int64_t position) {
+        const std::int64_t index = (position / kBlock + b) % tile.kv.n_blocks;
+        return tile.kv.blocks[index] + static_cast<std::size_t>(tile.kv_head) * head_bytes;
+      };
+      chunk.blocks[b] = head_of(base);
+      chunk.next_blocks[b] = head_of(next);
+      if (chunk.fetches && base == first_chunk && base + b * kBlock < stop) {
+        for (std::int64_t i = 0; i < chunk.values_offset; i += 64) fetch(chunk.blocks[b] + i);
+      }
     }
     int first_pair = n_pairs;
     int n_active = 0;
