@@ -33,7 +33,7 @@ function(exaone_room name)
   exaone_compile_quickly(exaone_${name} ${name})
   # Files compiled together read the libraries' large headers once.
   if(name MATCHES "^(formats|text|chat|engine|convert|cli)$")
-    set_target_properties(exaone_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
+    set_target_properties(exaone_${name} PROPERTIES UNITY_BUILD ON)
   endif()
   exaone_precompile(exaone_${name} ${name} ${ROOM_PRECOMPILE})
   foreach(room ${ROOM_DEPENDS})
