@@ -87,7 +87,7 @@ Isa choose_isa() {
     throw Error(ErrorKind::kUsage,
                 "expected scalar, avx2, avx512 or amx, found \"" + std::string(wanted) + "\"", "EXAONE_ISA");
   }
-  // AMX only where it is asked for: no machine has run it yet.
+  // AMX only where it is asked for: only an emulated processor has run it yet.
   for (Isa isa : {Isa::kAvx512, Isa::kAvx2}) {
     if (is_supported(isa)) return isa;
   }
