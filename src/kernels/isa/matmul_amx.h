@@ -7,9 +7,9 @@
 //
 // Never run on a processor with AMX, as none was at hand, only on an emulated one (tools/emulator). All but the
 // one function with tile instructions, amx_multiply_tiles, is tested with a scalar model of the instruction in
-// its place; amx_works() compares it with known products before the instruction set is offered. Ownership and threads: pure functions over borrowed memory; a
-// thread's tiles are configured and released within a call. Source: Intel SDM volume 2, TDPBF16PS, LDTILECFG;
-// kernels specification 3.1 to 3.3.
+// its place; amx_works() compares it with known products before the instruction set is offered.
+// Ownership and threads: pure functions over borrowed memory; a thread's tiles are configured and released
+// within a call. Source: Intel SDM volume 2, TDPBF16PS, LDTILECFG; kernels specification 3.1 to 3.3.
 #pragma once
 
 #include "kernels/matrix.h"
