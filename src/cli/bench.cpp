@@ -46,6 +46,7 @@ struct BenchOptions {
   int n_repetitions = 5;
   std::string format = "md";
   bool deterministic = false;
+  bool fast_prefill = false;
   bool no_warmup = false;
 };
 
@@ -168,7 +169,8 @@ std::vector<BenchTest> tests(const BenchOptions& options) {
 // A model on the threads it is measured with.
 struct Loaded {
   Loaded(const BenchOptions& options, const std::string& path, int n_threads)
-      : pool(n_threads), backend(make_cpu_backend(pool)) {
+      : pool(n_threads),
+        backend(make_cpu_backend(pool, options.fast_prefill ? PromptSpeed::kFast : PromptSpeed::kUsual)) {
     const Clock::time_point start = Clock::now();
     model = path.empty() ? make_bench_model(options.synthetic, options.type, *backend)
                          : read_bench_model(path, *backend);
@@ -198,8 +200,14 @@ struct Loaded {
 };
 
 std::string describe(const Canary& c) {
-  return fmt::format("machine: reads {:.1f} GB/s, int8 {:.0f} GOPS, bf16 {:.0f} GFLOPS, fp32 {:.0f} GFLOPS",
-                     c.read_gb_s, c.int8_gops, c.bf16_gflops, c.fp32_gflops);
+  std::string text =
+      fmt::format("machine: reads {:.1f} GB/s, int8 {:.0f} GOPS, bf16 {:.0f} GFLOPS, fp32 {:.0f} GFLOPS",
+                  c.read_gb_s, c.int8_gops, c.bf16_gflops, c.fp32_gflops);
+  if (c.tile_bf16_gflops > 0) {
+    text +=
+        fmt::format("; tiles: int8 {:.0f} GOPS, bf16 {:.0f} GFLOPS", c.tile_int8_gops, c.tile_bf16_gflops);
+  }
+  return text;
 }
 
 void run_bench(const BenchOptions& options) {
@@ -208,6 +216,10 @@ void run_bench(const BenchOptions& options) {
   std::vector<std::string> models = split(options.models);
   if (models.empty() == options.synthetic.empty()) {
     throw Error(ErrorKind::kUsage, "expected a model (-m FILE) or --synthetic SHAPE, and not both");
+  }
+  if (options.fast_prefill && !has_fast_prompts()) {
+    throw Error(ErrorKind::kUnsupported, "this machine has no such path: expected a processor with AMX",
+                "--fast-prefill");
   }
   if (models.empty()) models.emplace_back();
   const std::vector<BenchTest> all_tests = tests(options);
@@ -236,6 +248,7 @@ void run_bench(const BenchOptions& options) {
                            .setting = {.n_ubatch = std::min(n_batch, n_ubatch),
                                        .kv_type = kv.type,
                                        .deterministic = options.deterministic,
+                                       .fast_prefill = options.fast_prefill,
                                        .n_repetitions = options.n_repetitions,
                                        .warmup = !options.no_warmup},
                            .n_batch = n_batch,
@@ -301,7 +314,11 @@ void parse_and_run(std::vector<std::string> words) {
   app.add_option("-r,--repetitions", options.n_repetitions, "Repetitions of each test (default 5)")
       ->check(CLI::Range(1, 10000));
   app.add_option("-o,--output", options.format, "md, csv, json or jsonl (default md)");
-  app.add_flag("--deterministic", options.deterministic, "Prompts on the path of generated tokens");
+  CLI::Option* const deterministic =
+      app.add_flag("--deterministic", options.deterministic, "Prompts on the path of generated tokens");
+  app.add_flag("--fast-prefill", options.fast_prefill,
+               "Prompts on the faster and rougher path, which processors with AMX have")
+      ->excludes(deterministic);
   app.add_flag("--no-warmup", options.no_warmup, "Without a short run of each test first");
   app.footer("Lists: -p 128,512 or -p 128 -p 512, ranges 1-4, 1-64*2, 0-512+128.");
   try {

@@ -7,6 +7,9 @@
 #include <chrono>
 #include <cstdint>
 
+#include "kernels/isa/isa.h"
+#include "kernels/isa/matmul_amx.h"
+
 namespace exa {
 namespace {
 
@@ -15,6 +18,8 @@ using Clock = std::chrono::steady_clock;
 constexpr int kRounds = 5;
 constexpr int kAccumulators = 12;  // enough for a latency of 5 at two a cycle
 constexpr std::int64_t kRepeats = 2'000'000;
+constexpr int kTileAccumulators = 4;
+constexpr std::int64_t kTileRepeats = 200'000;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -87,6 +92,20 @@ EXA_REGISTER_LOOP(bf16_zmm, "avx512f,avx512bf16", __m512i, "v", EXA_BF16)
 EXA_REGISTER_LOOP(maddubs_ymm, "avx2", __m256i, "x", EXA_MADDUBS)
 EXA_REGISTER_LOOP(madd_xmm, "sse4.1", __m128i, "x", EXA_MADD)
 EXA_REGISTER_LOOP(mul_xmm, "sse4.1", __m128, "x", EXA_MUL)
+// Four sums of two tiles by two, as in the kernels; the tile registers hold what they were configured with,
+// zeros.
+#define EXA_TILE_LOOP(NAME, INSTRUCTION)                                                                     \
+  void NAME() {                                                                                              \
+    configure_tiles();                                                                                       \
+    for (std::int64_t i = 0; i < kTileRepeats; ++i) {                                                        \
+      asm volatile(INSTRUCTION " %tmm4, %tmm6, %tmm0\n\t" INSTRUCTION " %tmm5, %tmm6, %tmm1\n\t" INSTRUCTION \
+                               " %tmm4, %tmm7, %tmm2\n\t" INSTRUCTION " %tmm5, %tmm7, %tmm3");               \
+    }                                                                                                        \
+    release_tiles();                                                                                         \
+  }
+EXA_TILE_LOOP(tiles_bf16, "tdpbf16ps")
+EXA_TILE_LOOP(tiles_int8, "tdpbssd")
+#undef EXA_TILE_LOOP
 #undef EXA_MUL
 #undef EXA_MADD
 #undef EXA_MADDUBS
@@ -96,10 +115,16 @@ EXA_REGISTER_LOOP(mul_xmm, "sse4.1", __m128, "x", EXA_MUL)
 #undef EXA_REGISTER_LOOP
 #undef EXA_TWELVE
 
-// Operations of one instruction of `lanes` times kAccumulators, all threads, in 10⁹ a second.
-double rate(ThreadPool& pool, void (*loop)(), int operations) {
+// Of a loop of so many instructions, each of so many operations, on all threads, in 10⁹ a second.
+double rate(ThreadPool& pool, void (*loop)(), std::int64_t instructions, int operations) {
   const double seconds = median_seconds(pool, [loop](int, int) { loop(); });
-  return 1e-9 * static_cast<double>(kRepeats) * kAccumulators * operations * pool.n_threads() / seconds;
+  return 1e-9 * static_cast<double>(instructions) * operations * pool.n_threads() / seconds;
+}
+double rate(ThreadPool& pool, void (*loop)(), int operations) {
+  return rate(pool, loop, kRepeats * kAccumulators, operations);
+}
+double tile_rate(ThreadPool& pool, void (*loop)(), int operations) {
+  return rate(pool, loop, kTileRepeats * kTileAccumulators, operations);
 }
 
 }  // namespace
@@ -108,7 +133,9 @@ Canary mean(const Canary& a, const Canary& b) {
   return {.read_gb_s = (a.read_gb_s + b.read_gb_s) / 2,
           .int8_gops = (a.int8_gops + b.int8_gops) / 2,
           .fp32_gflops = (a.fp32_gflops + b.fp32_gflops) / 2,
-          .bf16_gflops = (a.bf16_gflops + b.bf16_gflops) / 2};
+          .bf16_gflops = (a.bf16_gflops + b.bf16_gflops) / 2,
+          .tile_bf16_gflops = (a.tile_bf16_gflops + b.tile_bf16_gflops) / 2,
+          .tile_int8_gops = (a.tile_int8_gops + b.tile_int8_gops) / 2};
 }
 
 Canary measure_canary(ThreadPool& pool, std::span<const std::byte> memory) {
@@ -132,6 +159,10 @@ Canary measure_canary(ThreadPool& pool, std::span<const std::byte> memory) {
                        : __builtin_cpu_supports("fma") ? rate(pool, fma_ymm, 16)
                                                        : rate(pool, mul_xmm, 8);
   if (zmm && __builtin_cpu_supports("avx512bf16")) canary.bf16_gflops = rate(pool, bf16_zmm, 64);
+  if (is_supported(Isa::kAmx)) {
+    canary.tile_bf16_gflops = tile_rate(pool, tiles_bf16, 16 * 16 * 32 * 2);
+    canary.tile_int8_gops = tile_rate(pool, tiles_int8, 16 * 16 * 64 * 2);
+  }
   return canary;
 }
 

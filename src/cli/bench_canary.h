@@ -18,6 +18,9 @@ struct Canary {
   double int8_gops = 0;    // vpdpbusd in registers, or what stands in for it (maddubs, pmaddwd)
   double fp32_gflops = 0;  // fused multiply-add
   double bf16_gflops = 0;  // vdpbf16ps; 0 where the processor has none
+  // tdpbf16ps and tdpbssd; 0 where the process may not use tile registers
+  double tile_bf16_gflops = 0;
+  double tile_int8_gops = 0;
 };
 
 Canary mean(const Canary& a, const Canary& b);

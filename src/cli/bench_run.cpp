@@ -6,7 +6,9 @@
 #include <span>
 
 #include "base/error.h"
+#include "kernels/isa/isa.h"
 #include "kernels/isa/matmul.h"
+#include "kernels/isa/matmul_amx_int8.h"
 #include "model/decoder.h"
 #include "model/kv_cache.h"
 
@@ -78,28 +80,43 @@ class Runner {
   std::mt19937 random_{1};
 };
 
+// Operations a second of a product of generated rows.
+double generated_peak(const Matrix& m, const Canary& canary) {
+  return uses_int8_activations(m.type) ? canary.int8_gops : canary.fp32_gflops;
+}
+
+// Operations a second of a product of prompt rows.
+double prompt_peak(const LayerWeights& layer, const Matrix& m, const BenchSetting& setting,
+                   const Canary& canary) {
+  const Isa isa = choose_isa();
+  if (isa == Isa::kAmx && has_tiles(m.type)) {
+    const bool int8 = setting.fast_prefill && has_int8_tiles(m.type) && &m != &layer.down;
+    return int8 ? canary.tile_int8_gops : canary.tile_bf16_gflops;
+  }
+  return matmul_kernels(isa).has_prompt_path(m.type) ? canary.bf16_gflops : generated_peak(m, canary);
+}
+
 // Seconds for n_rows activations against one matrix: its bytes or its operations, whichever takes longer.
-double matmul_seconds(const Matrix& m, std::int64_t n_rows, const BenchSetting& setting,
-                      const Canary& canary) {
+double matmul_seconds(const Matrix& m, std::int64_t n_rows, double peak, const Canary& canary) {
   const double n_bytes = static_cast<double>(m.bytes.size_bytes());
   const double operations = 2.0 * static_cast<double>(m.n_rows * m.n_cols) * static_cast<double>(n_rows);
-  const bool rounds = (m.type == DType::kBF16 || m.type == DType::kF16) && !setting.deterministic;
-  const double peak = uses_int8_activations(m.type) ? canary.int8_gops
-                      : rounds                      ? std::max(canary.bf16_gflops, canary.fp32_gflops)
-                                                    : canary.fp32_gflops;
   return 1e-9 * std::max(n_bytes / canary.read_gb_s, operations / peak);
 }
 
 // One step of n_rows tokens in each of n_sequences caches that hold `length` tokens before it.
-double step_seconds(std::int64_t n_sequences, std::int64_t n_rows, std::int64_t length, bool head,
-                    const BenchSetting& setting, const Weights& w, const Canary& canary) {
+double step_seconds(std::int64_t n_sequences, std::int64_t n_rows, std::int64_t length, bool prompt,
+                    bool head, const BenchSetting& setting, const Weights& w, const Canary& canary) {
   const ModelConfig& c = w.config;
   const std::int64_t rows = n_sequences * n_rows;
-  double seconds = head ? matmul_seconds(w.head_matrix(), n_sequences, setting, canary) : 0;
+  double seconds =
+      head ? matmul_seconds(w.head_matrix(), n_sequences, generated_peak(w.head_matrix(), canary), canary)
+           : 0;
   for (std::size_t i = 0; i < w.layers.size(); ++i) {
     const LayerWeights& layer = w.layers[i];
     for (const Matrix* m : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      seconds += matmul_seconds(*m, rows, setting, canary);
+      const double peak = prompt && !setting.deterministic ? prompt_peak(layer, *m, setting, canary)
+                                                           : generated_peak(*m, canary);
+      seconds += matmul_seconds(*m, rows, peak, canary);
     }
     const std::int64_t window = c.layers[i].window;
     const std::int64_t last = length + n_rows;
@@ -156,11 +173,11 @@ double roofline_seconds(const BenchTest& test, const BenchSetting& setting, cons
     const std::int64_t n = std::min(left, setting.n_ubatch);
     left -= n;
     seconds += static_cast<double>(test.n_sequences) *
-               step_seconds(1, n, length, left == 0, setting, weights, canary);
+               step_seconds(1, n, length, true, left == 0, setting, weights, canary);
     length += n;
   }
   for (std::int64_t i = 0; i < test.n_gen; ++i) {
-    seconds += step_seconds(test.n_sequences, 1, length, true, setting, weights, canary);
+    seconds += step_seconds(test.n_sequences, 1, length, false, true, setting, weights, canary);
     ++length;
   }
   return seconds;

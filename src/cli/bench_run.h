@@ -32,6 +32,7 @@ struct BenchSetting {
   std::int64_t n_ubatch = 512;  // rows a step
   KvType kv_type = KvType::kBF16;
   bool deterministic = false;  // prompts take the path of generated tokens
+  bool fast_prefill = false;   // prompts take the faster and rougher path; the backend has to know, too
   int n_repetitions = 5;
   bool warmup = true;
 };

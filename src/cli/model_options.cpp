@@ -86,8 +86,14 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->transform(CLI::CheckedTransformer(cache_types).description(cache_words + "}"))
       ->type_name("TEXT")
       ->default_str("bf16");
-  command.add_flag("--deterministic", flags.deterministic,
-                   "Compute prompts to the bit as answers are computed (slower on some machines)");
+  CLI::Option* const deterministic =
+      command.add_flag("--deterministic", flags.deterministic,
+                       "Compute prompts to the bit as answers are computed (slower on some machines)");
+  command
+      .add_flag(
+          "--fast-prefill", flags.fast_prefill,
+          "Read prompts faster and more roughly where the processor has AMX and the weights 4 or 5 bits")
+      ->excludes(deterministic);
   command.add_flag(
       "--no-pack-cache", flags.no_pack_cache,
       "Neither read nor write packed weights in ~/.cache/exaone (kept by default for fast starts; "
@@ -160,6 +166,7 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
   options.context_tokens = flags.context_tokens;
   options.cache_type = flags.cache_type;
   options.deterministic = flags.deterministic;
+  options.fast_prefill = flags.fast_prefill;
   options.pack_cache = !flags.no_pack_cache;
   options.mmproj = flags.mmproj;
   options.image_min_tokens = flags.image_min_tokens;
@@ -174,6 +181,9 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
   progress.clear();
   if (cancel.cancelled()) throw Error(ErrorKind::kInterrupted, "interrupted while loading");
   const ModelInfo& info = engine->info();
+  if (flags.fast_prefill && !info.fast_prefill) {
+    write_note("--fast-prefill changes nothing here: it needs a processor with AMX\n");
+  }
   if (flags.verbose) {
     write_note(
         fmt::format("model     {}, {}, weights {}\n"

@@ -19,6 +19,7 @@ struct ModelFlags {
   std::int64_t context_tokens = 0;
   CacheType cache_type = CacheType::kBF16;
   bool deterministic = false;
+  bool fast_prefill = false;
   bool no_pack_cache = false;
   std::string mmproj;
   std::int64_t image_min_tokens = 0;
@@ -41,8 +42,8 @@ struct AnswerFlags {
   std::string grammar;  // a file
 };
 
-// -m -t -c --cache-type --deterministic -v --no-pack-cache --mmproj --image-min-tokens --image-max-tokens
-// --image-jail
+// -m -t -c --cache-type --deterministic --fast-prefill -v --no-pack-cache --mmproj --image-min-tokens
+// --image-max-tokens --image-jail
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --system --think --reasoning-budget --reasoning-budget-message --tools --schema --grammar --stop -n --temp
 // --top-k --top-p

@@ -40,6 +40,7 @@ struct PerplexityOptions {
   std::filesystem::path kl_base;
   bool compare = false;
   bool json = false;
+  bool fast_prefill = false;
   int n_threads = 0;
   std::int32_t context = 512;
   std::int64_t n_chunks = 0;
@@ -141,8 +142,13 @@ void run_perplexity(const PerplexityOptions& options) {
   }
   const std::span<const TokenId> ids = std::span(all_ids).first(n_chunks * context);
 
+  if (options.fast_prefill && !has_fast_prompts()) {
+    throw Error(ErrorKind::kUnsupported, "this machine has no such path: expected a processor with AMX",
+                "--fast-prefill");
+  }
   ThreadPool pool(options.n_threads > 0 ? options.n_threads : usable_cores());
-  const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
+  const std::unique_ptr<Backend> backend =
+      make_cpu_backend(pool, options.fast_prefill ? PromptSpeed::kFast : PromptSpeed::kUsual);
   const Weights weights = load_weights(checkpoint, *backend, Precision::kProduction);
   const std::int64_t rows_a_step = std::min<std::int64_t>(options.context, 128);
   Decoder decoder(weights, *backend, rows_a_step);
@@ -205,6 +211,8 @@ void add_perplexity(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 30));
   command->add_option("-t,--threads", options->n_threads, "Threads (default: physical cores)")
       ->check(CLI::Range(1, 1024));
+  command->add_flag("--fast-prefill", options->fast_prefill,
+                    "On the faster and rougher path of prompts, which processors with AMX have");
   command->add_flag("--json", options->json, "One JSON object on stdout");
   command->callback([options] { run_perplexity(*options); });
 }

@@ -112,7 +112,10 @@ class EngineImpl final : public Engine {
 
  private:
   SnapshotOrigin snapshot_origin() const {
-    return {pack_fingerprint(checkpoint_), kv_type_, prompt_role_ == Role::kGenerated};
+    const PromptPath path = prompt_role_ == Role::kGenerated ? PromptPath::kDeterministic
+                            : info_.fast_prefill             ? PromptPath::kFast
+                                                             : PromptPath::kUsual;
+    return {pack_fingerprint(checkpoint_), kv_type_, path};
   }
   Prompt build_prompt(const GenerateRequest& request, const nlohmann::ordered_json& tools) const;
   std::vector<Picture> look_at(const GenerateRequest& request) const;
@@ -230,7 +233,7 @@ EngineImpl::EngineImpl(const EngineOptions& options)
       constraints_(tokenizer_),
       sight_(open_sight(options, checkpoint_, config_)),
       pool_(choose_threads(options.n_threads)),
-      backend_(make_cpu_backend(pool_)),
+      backend_(make_cpu_backend(pool_, options.fast_prefill ? PromptSpeed::kFast : PromptSpeed::kUsual)),
       pack_cache_(options.pack_cache ? PackCache::of_user() : std::nullopt),
       weights_(load_checked(checkpoint_, *backend_, pack_cache_ ? &*pack_cache_ : nullptr, options)),
       settler_(weights_, pack_cache_ ? &*pack_cache_ : nullptr),
@@ -254,6 +257,7 @@ EngineImpl::EngineImpl(const EngineOptions& options)
   info_.isa = name(choose_isa());
   info_.can_chat = checkpoint_.chat_template().has_value();
   info_.sees = sight_ != nullptr;
+  info_.fast_prefill = options.fast_prefill && has_fast_prompts();
   if (info_.can_chat) {
     const nlohmann::ordered_json probe = {{{"role", "user"}, {"content", "?"}}};
     info_.thinks_by_default = prompts_.chat(probe, nullptr, Thinking::kAuto).opens_reasoning;
@@ -441,6 +445,9 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
 }  // namespace
 
 std::unique_ptr<Engine> Engine::load(const EngineOptions& options) {
+  if (options.deterministic && options.fast_prefill) {
+    throw Error(ErrorKind::kUsage, "deterministic and fast_prefill exclude each other, expected one at most");
+  }
   return std::make_unique<EngineImpl>(options);
 }
 

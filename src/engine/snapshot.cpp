@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -19,15 +20,26 @@ struct Head {
   char magic[8];
   PackFingerprint model;
   std::int32_t type;
-  std::int32_t deterministic;  // 0 or 1
+  PromptPath path;
 };
+
+std::string options_of(PromptPath path) {
+  switch (path) {
+    case PromptPath::kDeterministic:
+      return "with --deterministic";
+    case PromptPath::kFast:
+      return "with --fast-prefill";
+    default:
+      return "with neither --deterministic nor --fast-prefill";
+  }
+}
 
 Head head_of(const SnapshotOrigin& origin) {
   Head head{};
   std::memcpy(head.magic, kMagic, sizeof head.magic);
   head.model = origin.model;
   head.type = static_cast<std::int32_t>(origin.type);
-  head.deterministic = origin.deterministic ? 1 : 0;
+  head.path = origin.path;
   return head;
 }
 
@@ -65,7 +77,9 @@ void save_snapshot(const std::filesystem::path& path, const SnapshotOrigin& orig
 void load_snapshot(const std::filesystem::path& path, const SnapshotOrigin& origin, std::int64_t most_tokens,
                    TokenCache& cache) {
   const FileReader file(path);
-  const auto refuse = [&path](const char* why) { throw Error(ErrorKind::kBadInput, why, path.string()); };
+  const auto refuse = [&path](const std::string& why) {
+    throw Error(ErrorKind::kBadInput, why, path.string());
+  };
   Checksum sum;
   std::uint64_t at = 0;
   const auto read = [&](std::span<std::byte> bytes) {
@@ -81,9 +95,8 @@ void load_snapshot(const std::filesystem::path& path, const SnapshotOrigin& orig
   if (head.model != expected.model || head.type != expected.type) {
     refuse("the snapshot is of another model or cache type");
   }
-  if (head.deterministic != expected.deterministic) {
-    refuse(origin.deterministic ? "the snapshot was computed without --deterministic, expected with it"
-                                : "the snapshot was computed with --deterministic, expected without it");
+  if (head.path != expected.path) {
+    refuse("the snapshot was computed " + options_of(head.path) + ", expected " + options_of(expected.path));
   }
   try {
     cache.load(read, most_tokens);

@@ -15,11 +15,15 @@
 
 namespace exa {
 
+// What computed a prompt's keys and values: EngineOptions with neither, `deterministic`, or `fast_prefill`
+// where the machine has that path.
+enum class PromptPath : std::int32_t { kUsual = 0, kDeterministic = 1, kFast = 2 };
+
 // What keys and values follow from, besides the tokens.
 struct SnapshotOrigin {
   PackFingerprint model;
   KvType type;
-  bool deterministic;  // EngineOptions::deterministic
+  PromptPath path;
 };
 
 // Errors: kIo.

@@ -39,6 +39,9 @@ struct MatmulTarget {
   const Matrix* weight;
   float* y;               // [n_tokens, weight->n_rows]
   std::int64_t y_stride;  // floats from row to row
+  // The inputs have channels far larger than the rest (what enters the down projection): they share no scale with
+  // many others.
+  bool has_outliers = false;
 };
 
 // One sequence's share of an attention call.
@@ -132,7 +135,15 @@ class Backend {
   virtual void gelu(float* x, std::int64_t x_stride, std::int64_t n_tokens, std::int64_t width) = 0;
 };
 
+enum class PromptSpeed {
+  kUsual,
+  kFast,  // where has_fast_prompts(), weights of 4 and 5 bits meet prompt rows in int8 with a scale for 512 k
+};
+
 // The CPU backend with the kernels of choose_isa(). `pool` outlives it.
-std::unique_ptr<Backend> make_cpu_backend(ThreadPool& pool);
+std::unique_ptr<Backend> make_cpu_backend(ThreadPool& pool, PromptSpeed prompts = PromptSpeed::kUsual);
+
+// Whether PromptSpeed::kFast changes anything on this machine.
+bool has_fast_prompts();
 
 }  // namespace exa

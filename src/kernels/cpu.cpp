@@ -94,8 +94,9 @@ class RopeTable {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(ThreadPool& pool, Isa isa)
+  CpuBackend(ThreadPool& pool, Isa isa, PromptSpeed prompts)
       : pool_(pool),
+        prompts_(prompts),
         ops_(ops_kernels(isa)),
         matmul_(matmul_kernels(isa)),
         attention_(pool, attention_kernels(isa)),
@@ -167,6 +168,7 @@ class CpuBackend final : public Backend {
   std::byte* scratch(int worker) { return scratch_[static_cast<std::size_t>(worker)].data(); }
 
   ThreadPool& pool_;
+  PromptSpeed prompts_;
   const OpsKernels& ops_;
   const MatmulKernels& matmul_;
   CpuAttention attention_;
@@ -259,6 +261,10 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
   const auto first_plain_row = [&](const Matrix& weight) {
     return matmul_.has_prompt_path(weight.type) ? n_prompt : 0;
   };
+  const auto takes_fast_path = [&](const MatmulTarget& target) {
+    return prompts_ == PromptSpeed::kFast && matmul_.has_fast_prompt_path != nullptr &&
+           !target.has_outliers && matmul_.has_fast_prompt_path(target.weight->type);
+  };
   std::int64_t first_quantized = n_tokens;
   std::size_t total_bytes = 0;
   std::size_t scratch_bytes = 0;
@@ -313,8 +319,9 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
       const std::size_t float_stride = to_size(x_stride) * sizeof(float);
       const std::int64_t row = first_plain_row(weight);
       if (row > 0) {
-        matmul_.matmul_prompt(weight, first_block, last_block, prepares ? prompt_activations_.data() : floats,
-                              float_stride, row, target.y, target.y_stride, its_scratch);
+        const auto multiply = takes_fast_path(target) ? matmul_.matmul_fast_prompt : matmul_.matmul_prompt;
+        multiply(weight, first_block, last_block, prepares ? prompt_activations_.data() : floats,
+                 float_stride, row, target.y, target.y_stride, its_scratch);
       }
       if (row == n_tokens) continue;
       const bool int8 = uses_int8_activations(weight.type);
@@ -393,8 +400,12 @@ void CpuBackend::gelu(float* x, std::int64_t x_stride, std::int64_t n_tokens, st
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(ThreadPool& pool) {
-  return std::make_unique<CpuBackend>(pool, choose_isa());
+std::unique_ptr<Backend> make_cpu_backend(ThreadPool& pool, PromptSpeed prompts) {
+  return std::make_unique<CpuBackend>(pool, choose_isa(), prompts);
+}
+
+bool has_fast_prompts() {
+  return matmul_kernels(choose_isa()).matmul_fast_prompt != nullptr;
 }
 
 }  // namespace exa

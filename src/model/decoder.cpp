@@ -109,7 +109,7 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
     show_inputs(i, {"ffn_gate", "ffn_up"}, residual_, hidden, n);
     backend_.matmul(residual_, hidden, n, gate_up, n_prompt);
     backend_.silu_mul(gate_, c.ffn_width, up_, c.ffn_width, n, c.ffn_width);
-    const MatmulTarget down[] = {{&w.down, projected_, hidden}};
+    const MatmulTarget down[] = {{&w.down, projected_, hidden, true}};
     show_inputs(i, {"ffn_down"}, gate_, c.ffn_width, n);
     backend_.matmul(gate_, c.ffn_width, n, down, n_prompt);
     backend_.rmsnorm_add(projected_, hidden, n, hidden, w.post_ffn_norm.data(), c.rms_eps, residual_, hidden);

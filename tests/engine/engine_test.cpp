@@ -15,6 +15,7 @@
 
 #include "engine/tiny_models.h"
 #include "formats/checkpoint.h"
+#include "kernels/backend.h"
 #include "kernels/isa/matmul.h"
 #include "text/tokenizer.h"
 
@@ -305,6 +306,35 @@ TEST(Engine, DeterministicKeysAndValuesOfAnAnswerAreThoseOfAPrompt) {
     EXPECT_EQ(error.kind(), ErrorKind::kBadInput);
     EXPECT_NE(std::string(error.what()).find("--deterministic"), std::string::npos) << error.what();
   }
+  std::filesystem::remove(file);
+}
+
+// Keys and values follow the faster path, and a file of them says so, where the machine has that path.
+TEST(Engine, FastPrefillIsWhatTheMachineHas) {
+  EngineOptions options;
+  options.model = tiny_model("tiny-exaone4_5") / "tiny-exaone4_5.Q4_0.gguf";
+  options.context_tokens = 512;
+  const auto file = std::filesystem::temp_directory_path() / ("exaone-kv-fast-" + std::to_string(getpid()));
+  const auto kept = [&](bool fast) {
+    options.fast_prefill = fast;
+    const auto engine = Engine::load(options);
+    EXPECT_EQ(engine->info().fast_prefill, fast && has_fast_prompts());
+    GenerateRequest request;
+    request.raw = "부산에서 무엇을 볼까요?";
+    request.max_tokens = 1;
+    engine->generate(request, {});
+    engine->save_cache(file);
+    std::ifstream in(file, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const std::string fast = kept(true);
+  EXPECT_EQ(kept(false) != fast, has_fast_prompts());
+  options.fast_prefill = true;
+  if (has_fast_prompts()) {
+    EXPECT_THROW(Engine::load(options)->load_cache(file), Error);
+  }
+  options.deterministic = true;
+  EXPECT_THROW(Engine::load(options), Error);
   std::filesystem::remove(file);
 }
 

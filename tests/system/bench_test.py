@@ -10,8 +10,8 @@ from black_box import BAD_INPUT, DENSE_GGUF, HYBRID, UNSUPPORTED, USAGE, BlackBo
 KEYS = ("build_commit build_number cpu_info gpu_info backends model_filename model_type model_size model_n_params n_batch "
         "n_ubatch n_threads type_k type_v n_gpu_layers flash_attn n_prompt n_gen n_depth test_time avg_ns stddev_ns avg_ts "
         "stddev_ts samples_ns samples_ts").split()
-OWN_KEYS = ("n_sequences deterministic roofline_share read_gb_s int8_gops fp32_gflops load_ms first_token_ms vm_hwm_bytes "
-            "rss_anon_bytes").split()
+OWN_KEYS = ("n_sequences deterministic fast_prefill roofline_share read_gb_s int8_gops fp32_gflops tile_bf16_gflops "
+            "tile_int8_gops load_ms first_token_ms vm_hwm_bytes rss_anon_bytes").split()
 
 
 class Bench(BlackBox):
@@ -59,6 +59,13 @@ class Bench(BlackBox):
     def test_deterministic(self):
         self.assertEqual({row["deterministic"] for row in self.rows("-p", "8", "-n", "4")}, {False})
         self.assertEqual({row["deterministic"] for row in self.rows("-p", "8", "-n", "4", "--deterministic")}, {True})
+
+    def test_fast_prefill(self):
+        if self.rows("-p", "8", "-n", "0")[0]["isa"] == "amx":
+            self.assertEqual({row["fast_prefill"] for row in self.rows("-p", "8", "-n", "4", "--fast-prefill")}, {True})
+        else:
+            self.fail_with(UNSUPPORTED, "bench", "-m", DENSE_GGUF, "--fast-prefill", saying=("--fast-prefill", "AMX"))
+        self.fail_with(USAGE, "bench", "-m", DENSE_GGUF, "--fast-prefill", "--deterministic", saying=("--deterministic",))
 
     def test_formats(self):
         flags = ("bench", "-m", DENSE_GGUF, "-t", "1", "-r", "1", "-p", "8", "-n", "2")

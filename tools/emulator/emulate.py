@@ -5,7 +5,7 @@
 
 FOLDER holds Bochs, an emulator of whole machines, built from its sources of 22 August 2026 (github.com/bochs-emu/Bochs, commit
 783b58fd6) with bochs.patch, which adds what Linux needs to grant AMX (XFD, the size of XSAVES' area) and mends the saving of
-tiles and the upper half of VCVTNE2PS2BF16. Debian 12's Bochs knows no AMX. In its folder bochs/:
+tiles, the upper half of VCVTNE2PS2BF16 and the signs of TDPBSSD. Debian 12's Bochs knows no AMX. In its folder bochs/:
 
     patch -p1 < …/tools/emulator/bochs.patch
     ./configure --with-nogui --disable-docbook --enable-x86-64 --enable-avx --enable-evex --enable-amx --enable-protection-keys \\

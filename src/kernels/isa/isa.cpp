@@ -10,7 +10,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "kernels/isa/matmul_amx.h"
+#include "kernels/isa/matmul_amx_int8.h"
 
 namespace exa {
 #if defined(__x86_64__)
@@ -21,9 +21,10 @@ bool has_tile_registers() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   constexpr unsigned kOsSavesRegisters = 1U << 27;
   if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & kOsSavesRegisters) == 0) return false;
-  constexpr unsigned kAmxBf16 = 1U << 22, kAmxTile = 1U << 24;
+  constexpr unsigned kAmxBf16 = 1U << 22, kAmxTile = 1U << 24, kAmxInt8 = 1U << 25;
+  constexpr unsigned kAll = kAmxBf16 | kAmxTile | kAmxInt8;
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-  if ((edx & kAmxBf16) == 0 || (edx & kAmxTile) == 0) return false;
+  if ((edx & kAll) != kAll) return false;
   std::uint32_t enabled = 0, high = 0;
   __asm__ volatile("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
   constexpr std::uint32_t kTileState = 3U << 17;
@@ -51,7 +52,7 @@ bool is_supported(Isa isa) {
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
     case Isa::kAmx: {
       static const bool supported = is_supported(Isa::kAvx512) && __builtin_cpu_supports("avx512bf16") &&
-                                    has_tile_registers() && amx_works();
+                                    has_tile_registers() && amx_works() && amx_int8_works();
       return supported;
     }
 #endif
@@ -87,8 +88,7 @@ Isa choose_isa() {
     throw Error(ErrorKind::kUsage,
                 "expected scalar, avx2, avx512 or amx, found \"" + std::string(wanted) + "\"", "EXAONE_ISA");
   }
-  // AMX only where it is asked for: only an emulated processor has run it yet.
-  for (Isa isa : {Isa::kAvx512, Isa::kAvx2}) {
+  for (Isa isa : {Isa::kAmx, Isa::kAvx512, Isa::kAvx2}) {
     if (is_supported(isa)) return isa;
   }
   return Isa::kScalar;

@@ -12,7 +12,8 @@ enum class Isa {
   kScalar,  // plain x86-64-v2: the reference every other one is tested against
   kAvx2,    // AVX2 + FMA + F16C
   kAvx512,  // AVX-512 F, BW, VL, DQ + VNNI
-  kAmx,     // these with AVX512-BF16 and tiles of bf16; prompts differ from kAvx512, all else is the same
+  kAmx,     // these with AVX512-BF16 and tiles of bf16 and int8; prompts differ from kAvx512, all else is the
+            // same
 };
 
 // The best one that cpu and operating system support, or the one that EXAONE_ISA names (scalar, avx2, avx512,

@@ -51,6 +51,13 @@ struct MatmulKernels {
                         const std::byte* activations, std::size_t activation_stride_bytes,
                         std::int64_t n_tokens, float* y, std::int64_t y_stride, std::byte* scratch);
 
+  // The same for prompts whose caller prefers speed: int8 with a scale for 512 k on both sides, about twice
+  // the error of `matmul` (matmul_amx_int8.h). It takes fp32 rows. Null where the machine has no such path.
+  bool (*has_fast_prompt_path)(DType weight_type);
+  void (*matmul_fast_prompt)(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                             const std::byte* activations, std::size_t activation_stride_bytes,
+                             std::int64_t n_tokens, float* y, std::int64_t y_stride, std::byte* scratch);
+
   // Where not null, matmul_prompt reads what this writes of each token's fp32 row (`token` counts from 0):
   // its part of `out`, 64-byte aligned, prompt_bytes(n_tokens, n_cols) long. The stride then says nothing.
   std::size_t (*prompt_bytes)(std::int64_t n_tokens, std::int64_t n_cols);

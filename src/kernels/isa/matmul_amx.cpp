@@ -19,16 +19,6 @@ struct alignas(64) TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
-// The intrinsics of g++ 12 tell the compiler of neither the memory that a tile load reads nor the whole
-// configuration: assembler with "memory" instead.
-void configure_tiles() {
-  static const TileConfig config;
-  __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory");
-}
-void release_tiles() {
-  __asm__ volatile("tilerelease" : : : "memory");
-}
-
 // Tiles 0 to 3 are C, 4 and 5 B, 6 and 7 A. One statement, so that nothing comes between.
 void amx_multiply_tiles(const std::byte* a, const std::byte* b, std::int64_t n_steps, float* c) {
   __asm__ volatile(
@@ -171,7 +161,18 @@ void pack_tokens(const std::byte* activations, std::size_t stride, std::int64_t 
   }
 }
 
-// C tiles of up to 32 tokens to y, added to it but for the first chunk of k.
+}  // namespace
+
+// The intrinsics of g++ 12 tell the compiler of neither the memory that a tile load reads nor the whole
+// configuration: assembler with "memory" instead.
+void configure_tiles() {
+  static const TileConfig config;
+  __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory");
+}
+void release_tiles() {
+  __asm__ volatile("tilerelease" : : : "memory");
+}
+
 void store_tiles(const float* c, std::int64_t n_tokens, std::int64_t first_row, std::int64_t n_rows,
                  bool adds, float* y, std::int64_t y_stride) {
   for (std::int64_t r = 0; r < 2; ++r) {
@@ -186,8 +187,6 @@ void store_tiles(const float* c, std::int64_t n_tokens, std::int64_t first_row, 
     }
   }
 }
-
-}  // namespace
 
 bool has_tiles(DType weight_type) {
   switch (weight_type) {

@@ -5,11 +5,11 @@
 // of a packed BF16 line), C 16 tokens × 16 rows in fp32. Sums run over k in ascending order within kAmxChunk,
 // and those sums are added in ascending order; they depend on neither n_tokens nor the split.
 //
-// Never run on a processor with AMX, as none was at hand, only on an emulated one (tools/emulator). All but the
-// one function with tile instructions, amx_multiply_tiles, is tested with a scalar model of the instruction in
-// its place; amx_works() compares it with known products before the instruction set is offered.
-// Ownership and threads: pure functions over borrowed memory; a thread's tiles are configured and released
-// within a call. Source: Intel SDM volume 2, TDPBF16PS, LDTILECFG; kernels specification 3.1 to 3.3.
+// Never run on a processor with AMX, as none was at hand, only on an emulated one (tools/emulator). All but
+// the one function with tile instructions, amx_multiply_tiles, is tested with a scalar model of the
+// instruction in its place; amx_works() compares it with known products before the instruction set is
+// offered. Ownership and threads: pure functions over borrowed memory; a thread's tiles are configured and
+// released within a call. Source: Intel SDM volume 2, TDPBF16PS, LDTILECFG; kernels specification 3.1 to 3.3.
 #pragma once
 
 #include "kernels/matrix.h"
@@ -37,6 +37,15 @@ bool has_tiles(DType weight_type);
 void amx_matmul_prompt(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
                        const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
                        std::int64_t y_stride, std::byte* scratch);
+
+// This thread's eight tile registers as 16 rows × 64 bytes each; unused again.
+void configure_tiles();
+void release_tiles();
+
+// C tiles [2 of tokens][2 of row blocks][16][16] of up to 32 tokens to y [n_tokens, y_stride], or added to
+// it; rows from n_rows on are not written.
+void store_tiles(const float* c, std::int64_t n_tokens, std::int64_t first_row, std::int64_t n_rows,
+                 bool adds, float* y, std::int64_t y_stride);
 
 // Whether `multiply` gives known products of small integers.
 bool multiplies_tiles(MultiplyTiles multiply);

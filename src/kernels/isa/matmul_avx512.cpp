@@ -1,7 +1,7 @@
 #include <immintrin.h>
 
 #include "kernels/isa/lanes.h"
-#include "kernels/isa/matmul_amx.h"
+#include "kernels/isa/matmul_amx_int8.h"
 #include "kernels/isa/matmul_tables.h"
 
 namespace exa {
@@ -65,9 +65,22 @@ bool has_prompt_path(DType weight_type) {
 
 }  // namespace
 
-const MatmulKernels kAvx512Matmul = {
-    quantize_row, matmul, has_prompt_path, avx512_matmul_bf16, avx512_bf16_bytes, avx512_prepare_bf16};
+const MatmulKernels kAvx512Matmul = {.quantize_row = quantize_row,
+                                     .matmul = matmul,
+                                     .has_prompt_path = has_prompt_path,
+                                     .matmul_prompt = avx512_matmul_bf16,
+                                     .has_fast_prompt_path = nullptr,
+                                     .matmul_fast_prompt = nullptr,
+                                     .prompt_bytes = avx512_bf16_bytes,
+                                     .prepare_prompt = avx512_prepare_bf16};
 
-const MatmulKernels kAmxMatmul = {quantize_row, matmul, has_tiles, amx_matmul_prompt, nullptr, nullptr};
+const MatmulKernels kAmxMatmul = {.quantize_row = quantize_row,
+                                  .matmul = matmul,
+                                  .has_prompt_path = has_tiles,
+                                  .matmul_prompt = amx_matmul_prompt,
+                                  .has_fast_prompt_path = has_int8_tiles,
+                                  .matmul_fast_prompt = amx_matmul_fast_prompt,
+                                  .prompt_bytes = nullptr,
+                                  .prepare_prompt = nullptr};
 
 }  // namespace exa

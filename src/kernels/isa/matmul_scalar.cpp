@@ -120,6 +120,13 @@ bool has_prompt_path(DType /*weight_type*/) {
 
 }  // namespace
 
-const MatmulKernels kScalarMatmul = {quantize_row, matmul, has_prompt_path, nullptr, nullptr, nullptr};
+const MatmulKernels kScalarMatmul = {.quantize_row = quantize_row,
+                                     .matmul = matmul,
+                                     .has_prompt_path = has_prompt_path,
+                                     .matmul_prompt = nullptr,
+                                     .has_fast_prompt_path = nullptr,
+                                     .matmul_fast_prompt = nullptr,
+                                     .prompt_bytes = nullptr,
+                                     .prepare_prompt = nullptr};
 
 }  // namespace exa
