@@ -2,14 +2,13 @@
 """Whatever is wrong with the input: the right exit code, one line on stderr, nothing on stdout."""
 
 import json
-import os
 import resource
 import struct
 import subprocess
 import unittest
 
-from black_box import (BAD_INPUT, BINARY, DENSE, DENSE_GGUF, HYBRID, IO, MEMORY, MODELS, NESTED, UNSUPPORTED, USAGE,
-                       BlackBox, edit_json, edit_safetensors_header, exaone, gguf_key, gguf_tensor, jsonl, write_safetensors)
+from black_box import (BAD_INPUT, BINARY, DENSE, DENSE_GGUF, HYBRID, IO, MEMORY, MODELS, NESTED, SANITIZED, UNSUPPORTED,
+                       USAGE, BlackBox, edit_json, edit_safetensors_header, exaone, gguf_key, gguf_tensor, jsonl, write_safetensors)
 
 PIECES = 64
 
@@ -178,7 +177,7 @@ class Files(BlackBox):
 class Memory(BlackBox):
     LIMIT_BYTES = 512 << 20
 
-    @unittest.skipIf(os.environ.get("EXAONE_SANITIZE"), "a sanitizer needs address space of its own")
+    @unittest.skipIf(SANITIZED, "a sanitizer needs address space of its own")
     def test_weights_that_do_not_fit(self):
         folder = self.copy_folder(DENSE)
         path = folder / "model.safetensors"

@@ -8,7 +8,8 @@ import subprocess
 import time
 import unittest
 
-from black_box import BINARY, DENSE, DENSE_GGUF, HYBRID, NESTED, BlackBox, exaone, read_safetensors, write_safetensors
+from black_box import (BINARY, DENSE, DENSE_GGUF, HYBRID, NESTED, USAGE, BlackBox, exaone, read_safetensors,
+                       write_safetensors)
 
 
 class Run(BlackBox):
@@ -29,6 +30,17 @@ class Run(BlackBox):
         chatty = exaone("run", "-m", DENSE, "-p", "Hello", "-n", "12", "--temp", "0", "-v")
         self.assertEqual(quiet.stdout, chatty.stdout)
         self.assertTrue(chatty.stderr)
+
+    def test_fast_prefill_says_where_it_changes_nothing(self):
+        flags = ("run", "-m", NESTED, "-p", "Hello", "-n", "4", "--temp", "0")
+        usual, fast = exaone(*flags, "-v"), exaone(*flags, "--fast-prefill")
+        self.assertEqual(fast.returncode, 0)
+        if b", amx" in usual.stderr:
+            self.assertEqual(fast.stderr, b"")
+        else:
+            self.assertEqual(usual.stdout, fast.stdout)
+            self.assertIn(b"needs a processor with AMX", fast.stderr)
+        self.fail_with(USAGE, *flags, "--fast-prefill", "--deterministic", saying=("--fast-prefill", "--deterministic"))
 
     def test_same_seed_same_answer(self):
         flags = ["-m", NESTED, "-p", "Hello", "-n", "24", "--temp", "1.0", "--think", "off"]

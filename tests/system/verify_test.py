@@ -4,8 +4,8 @@
 import json
 import unittest
 
-from black_box import (BAD_INPUT, DENSE, GOLDEN, HYBRID, NESTED, BlackBox, exaone, model_files, read_safetensors,
-                       write_safetensors)
+from black_box import (BAD_INPUT, DENSE, GOLDEN, HYBRID, NESTED, SANITIZED, BlackBox, exaone, model_files,
+                       read_safetensors, write_safetensors)
 
 
 def golden_models():
@@ -15,6 +15,8 @@ def golden_models():
         folder = GOLDEN / "models" / name
         if folder.is_dir():
             pairs.append((folder, folder / "reference.safetensors"))
+            if SANITIZED:
+                continue
             pairs += [(g, g.with_suffix(".reference.safetensors")) for g in sorted(folder.glob("gguf/[!m]*.gguf"))]
     return pairs
 
@@ -43,7 +45,7 @@ class Verify(BlackBox):
         if not GOLDEN.is_dir():
             self.skipTest("golden data is not here: ../shared/golden is absent")
         models = golden_models()
-        self.assertGreaterEqual(len(models), 10)
+        self.assertGreaterEqual(len(models), 3 if SANITIZED else 10)
         for model, reference in models:
             with self.subTest(model=f"{model.parent.name}/{model.name}"):
                 folder = GOLDEN / "models/exaone4_5"

@@ -15,6 +15,7 @@ constexpr int kPairs = 4;
 constexpr int kLines = 1;
 
 #include "kernels/isa/attention_body.inl"
+#include "kernels/isa/kv_append.inl"
 
 constexpr AttentionKernels kKernels = {
     append, {attend<Bf16Form>, attend<F32Form>, attend<F16Form>, attend<Q8Form>}, merge, finish};

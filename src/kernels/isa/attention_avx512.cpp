@@ -19,6 +19,7 @@ constexpr int kPairs = 8;
 constexpr int kLines = 2;
 
 #include "kernels/isa/attention_body.inl"
+#include "kernels/isa/kv_append.inl"
 
 constexpr AttentionKernels kKernels = {
     append, {attend<Bf16Form>, attend<F32Form>, attend<F16Form>, attend<Q8Form>}, merge, finish};

@@ -13,6 +13,7 @@ constexpr int kPairs = 1;
 constexpr int kLines = 1;
 
 #include "kernels/isa/attention_body.inl"
+#include "kernels/isa/kv_append.inl"
 
 constexpr AttentionKernels kKernels = {
     append, {attend<Bf16Form>, attend<F32Form>, attend<F16Form>, attend<Q8Form>}, merge, finish};
