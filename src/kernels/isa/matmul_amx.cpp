@@ -60,20 +60,6 @@ EXA_INLINE __m512i bf16_pairs(__m512 low, __m512 high) {
   return _mm512_permutexvar_epi16(by_turns, halves_apart);
 }
 
-template <class Reader>
-constexpr float zero_point() {
-  switch (Reader::kStart) {
-    case offsetof(ActivationBlock, start_8):
-      return 8.0F;
-    case offsetof(ActivationBlock, start_128):
-      return 128.0F;
-    case offsetof(ActivationBlock, start_32):
-      return 32.0F;
-    default:
-      return 0.0F;
-  }
-}
-
 // B tiles of one row block, 32-blocks [first, first + n), two tiles apart.
 template <class Reader>
 void decode_blocks(const u8* row_block, std::int64_t first, std::int64_t n, u8* out) {
@@ -81,8 +67,7 @@ void decode_blocks(const u8* row_block, std::int64_t first, std::int64_t n, u8* 
   for (std::int64_t i = 0; i < n; ++i, out += 2 * kTileRegister) {
     EXA_UNROLL for (int z = 0; z < 4; ++z) {
       const __m512 d = reader.scale(z * Reader::kGroups / 4);
-      const __m512 offset =
-          Reader::kMins ? reader.min() : _mm512_mul_ps(d, _mm512_set1_ps(-zero_point<Reader>()));
+      const __m512 offset = offset_of(reader, d);
       __m512i even, odd;
       reader.lines(z, even, odd);
       EXA_UNROLL for (int j = 0; j < 4; ++j) {

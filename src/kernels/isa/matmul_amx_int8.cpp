@@ -65,27 +65,18 @@ EXA_INLINE __m512i in_both_halves(__m512i dwords) {
   return _mm512_or_si512(_mm512_and_si512(dwords, _mm512_set1_epi32(0xffff)), _mm512_slli_epi32(dwords, 16));
 }
 
+// B tiles, two apart, of one row block's 32-blocks [first, first + n), n at most 16, whose lines hold 0 to
+// largest; the scales of its rows.
 template <class Reader>
-struct Ends {
-  static constexpr float kZeroPoint = Reader::kStart == offsetof(ActivationBlock, start_8) ? 8.0F : 0.0F;
-  static constexpr float kLargest = Reader::kBytesA32Block == Q5_KLanes::kBytes / 8 ? 31.0F : 15.0F;
-
-  EXA_INLINE static __m512 low(const Reader& reader, __m512 d) {
-    return Reader::kMins ? reader.min() : _mm512_mul_ps(d, _mm512_set1_ps(-kZeroPoint));
-  }
-};
-
-// B tiles, two apart, of one row block's 32-blocks [first, first + n), n at most 16; the scales of its rows.
-template <class Reader>
-void requantize(const u8* row_block, std::int64_t first, std::int64_t n, u8* out, float* scales) {
-  using E = Ends<Reader>;
+void requantize(const u8* row_block, std::int64_t first, std::int64_t n, float largest, u8* out,
+                float* scales) {
   // Bits of magnitudes order like the magnitudes, and NaN above them all.
   __m512i amax_bits = _mm512_setzero_si512();
   Reader ends(row_block, first);
   for (std::int64_t i = 0; i < n; ++i) {
     const __m512 d = ends.scale(0);
-    const __m512 low = E::low(ends, d);
-    const __m512 high = _mm512_fmadd_ps(d, _mm512_set1_ps(E::kLargest), low);
+    const __m512 low = offset_of(ends, d);
+    const __m512 high = _mm512_fmadd_ps(d, _mm512_set1_ps(largest), low);
     amax_bits = _mm512_max_epi32(amax_bits, _mm512_max_epi32(magnitude_bits(low), magnitude_bits(high)));
     if (i + 1 < n) ends.next();
   }
@@ -104,7 +95,7 @@ void requantize(const u8* row_block, std::int64_t first, std::int64_t n, u8* out
     const __m512 d = reader.scale(0);
     const __m512i factor = in_both_halves(_mm512_cvtps_epi32(_mm512_mul_ps(d, inverse)));
     const __m512i offset = in_both_halves(_mm512_add_epi32(
-        _mm512_cvtps_epi32(_mm512_mul_ps(E::low(reader, d), inverse)), _mm512_set1_epi32(128)));
+        _mm512_cvtps_epi32(_mm512_mul_ps(offset_of(reader, d), inverse)), _mm512_set1_epi32(128)));
     const auto int8_of = [&](__m512i line) __attribute__((always_inline)) {
       const __m512i even =
           _mm512_add_epi16(_mm512_mullo_epi16(_mm512_and_si512(line, low_bytes), factor), offset);
@@ -134,11 +125,11 @@ void requantize(const Matrix& w, std::int64_t block, std::int64_t first, std::in
       reinterpret_cast<const u8*>(packed_bytes(w)) + static_cast<std::size_t>(block) * w.row_block_bytes;
   switch (w.type) {
     case DType::kQ4_0:
-      return requantize<ReaderQ4_0>(row_block, first / 32, n / 32, out, scales);
+      return requantize<ReaderQ4_0>(row_block, first / 32, n / 32, 15.0F, out, scales);
     case DType::kQ4_K:
-      return requantize<ReaderQ4_K>(row_block, first / 32, n / 32, out, scales);
+      return requantize<ReaderQ4_K>(row_block, first / 32, n / 32, 15.0F, out, scales);
     default:
-      return requantize<ReaderQ5_K>(row_block, first / 32, n / 32, out, scales);
+      return requantize<ReaderQ5_K>(row_block, first / 32, n / 32, 31.0F, out, scales);
   }
 }
 

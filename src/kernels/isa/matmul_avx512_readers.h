@@ -224,5 +224,25 @@ struct ReaderQ6_K {
 using ReaderQ4_K = ReaderQ45_K<false>;
 using ReaderQ5_K = ReaderQ45_K<true>;
 
+template <class Reader>
+constexpr float zero_point() {
+  switch (Reader::kStart) {
+    case offsetof(ActivationBlock, start_8):
+      return 8.0F;
+    case offsetof(ActivationBlock, start_128):
+      return 128.0F;
+    case offsetof(ActivationBlock, start_32):
+      return 32.0F;
+    default:
+      return 0.0F;
+  }
+}
+
+// The weight that 0 in a line stands for, where the group's scale is d: weight = d · line + offset.
+template <class Reader>
+EXA_INLINE __m512 offset_of(const Reader& reader, __m512 d) {
+  return Reader::kMins ? reader.min() : _mm512_mul_ps(d, _mm512_set1_ps(-zero_point<Reader>()));
+}
+
 }  // namespace
 }  // namespace exa
