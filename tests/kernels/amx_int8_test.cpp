@@ -14,6 +14,7 @@
 #include "kernels/isa_under_test.h"
 #include "kernels/quantize.h"
 #include "kernels/random_weights.h"
+#include "kernels/tile_calls.h"
 #include "sanitized.h"
 
 namespace exa {
@@ -57,10 +58,6 @@ class Int8TilesTest : public ::testing::TestWithParam<DType> {
 INSTANTIATE_TEST_SUITE_P(Types, Int8TilesTest, ::testing::Values(DType::kQ4_0, DType::kQ4_K, DType::kQ5_K),
                          [](const auto& type) { return std::string(name(type.param)); });
 
-using Multiply = void (*)(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
-                          const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
-                          std::int64_t y_stride, std::byte* scratch);
-
 void multiply_in_model(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
                        const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
                        std::int64_t y_stride, std::byte* scratch) {
@@ -68,33 +65,8 @@ void multiply_in_model(const Matrix& weight, std::int64_t first_block, std::int6
                          y_stride, scratch);
 }
 
-std::vector<float> multiply(Multiply function, const Matrix& w, const std::vector<float>& x,
-                            std::int64_t n_tokens, std::int64_t tokens_a_call, std::int64_t blocks_a_call) {
-  constexpr std::int64_t kGuard = 3;
-  const std::int64_t y_stride = w.n_rows + kGuard;
-  std::vector<float> y(static_cast<std::size_t>(n_tokens * y_stride), -7.0F);
-  Buffer scratch(kAmxScratchBytes);
-  // What an earlier call left must not matter.
-  std::memset(scratch.data(), 0x7f, scratch.size_bytes());
-  for (std::int64_t t = 0; t < n_tokens; t += tokens_a_call) {
-    for (std::int64_t b = 0; b < w.n_row_blocks(); b += blocks_a_call) {
-      function(w, b, std::min(b + blocks_a_call, w.n_row_blocks()),
-               reinterpret_cast<const std::byte*>(x.data() + t * w.n_cols),
-               static_cast<std::size_t>(w.n_cols) * sizeof(float), std::min(tokens_a_call, n_tokens - t),
-               y.data() + t * y_stride, y_stride, scratch.data());
-    }
-  }
-  std::vector<float> packed;
-  for (std::int64_t t = 0; t < n_tokens; ++t) {
-    const auto row = y.begin() + t * y_stride;
-    EXPECT_EQ(std::count(row + w.n_rows, row + y_stride, -7.0F), kGuard) << "written past the last row";
-    packed.insert(packed.end(), row, row + w.n_rows);
-  }
-  return packed;
-}
-
 std::vector<float> multiply(const Matrix& w, const std::vector<float>& x, std::int64_t n_tokens) {
-  return multiply(multiply_in_model, w, x, n_tokens, n_tokens, 1 << 20);
+  return test::multiply(multiply_in_model, w, x, n_tokens, n_tokens, 1 << 20);
 }
 
 test::StoredRows encoded_gaussian(DType type, std::int64_t n_rows, std::int64_t n_cols) {
@@ -193,9 +165,9 @@ TEST_P(Int8TilesTest, RowsDoNotDependOnTheirNeighboursOrTheSplit) {
   const std::vector<float> x = random_floats(kTokens * 768, 46);
   const std::vector<float> together = multiply(w, x, kTokens);
   for (const std::int64_t tokens : {1, 33, 512})
-    EXPECT_EQ(multiply(multiply_in_model, w, x, kTokens, tokens, 1 << 20), together) << tokens;
+    EXPECT_EQ(test::multiply(multiply_in_model, w, x, kTokens, tokens, 1 << 20), together) << tokens;
   for (const std::int64_t blocks : {1, 3})
-    EXPECT_EQ(multiply(multiply_in_model, w, x, kTokens, kTokens, blocks), together) << blocks;
+    EXPECT_EQ(test::multiply(multiply_in_model, w, x, kTokens, kTokens, blocks), together) << blocks;
 }
 
 TEST_P(Int8TilesTest, WhatIsNoNumberStaysSo) {
@@ -223,7 +195,7 @@ TEST_P(Int8TilesTest, TheRegistersGiveTheModelsBits) {
   EXPECT_TRUE(amx_int8_works());
   const Matrix w = test::pack(test::random_rows(GetParam(), 72, 2304, 49));
   const std::vector<float> x = random_floats(70 * 2304, 50);
-  EXPECT_EQ(multiply(amx_matmul_fast_prompt, w, x, 70, 70, 1 << 20), multiply(w, x, 70));
+  EXPECT_EQ(test::multiply(amx_matmul_fast_prompt, w, x, 70, 70, 1 << 20), multiply(w, x, 70));
 }
 
 }  // namespace

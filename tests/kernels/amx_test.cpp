@@ -9,7 +9,9 @@
 
 #include "kernels/isa/isa.h"
 #include "kernels/isa/matmul_amx.h"
+#include "kernels/isa_under_test.h"
 #include "kernels/random_weights.h"
+#include "kernels/tile_calls.h"
 #include "sanitized.h"
 
 namespace exa {
@@ -60,38 +62,11 @@ INSTANTIATE_TEST_SUITE_P(Types, TilesTest,
                                            DType::kQ6_K, DType::kBF16, DType::kF16),
                          [](const auto& type) { return std::string(name(type.param)); });
 
-std::vector<float> multiply(const Matrix& w, const std::vector<float>& x, std::int64_t n_tokens,
-                            std::int64_t tokens_a_call, std::int64_t blocks_a_call) {
-  constexpr std::int64_t kGuard = 3;
-  const std::int64_t y_stride = w.n_rows + kGuard;
-  std::vector<float> y(static_cast<std::size_t>(n_tokens * y_stride), -7.0F);
-  Buffer scratch(kAmxScratchBytes);
-  // What an earlier call left must not matter.
-  std::memset(scratch.data(), 0x7f, scratch.size_bytes());
-  for (std::int64_t t = 0; t < n_tokens; t += tokens_a_call) {
-    for (std::int64_t b = 0; b < w.n_row_blocks(); b += blocks_a_call) {
-      multiply_in_tiles(multiply_scalar, w, b, std::min(b + blocks_a_call, w.n_row_blocks()),
-                        reinterpret_cast<const std::byte*>(x.data() + t * w.n_cols),
-                        static_cast<std::size_t>(w.n_cols) * sizeof(float),
-                        std::min(tokens_a_call, n_tokens - t), y.data() + t * y_stride, y_stride,
-                        scratch.data());
-    }
-  }
-  std::vector<float> packed;
-  for (std::int64_t t = 0; t < n_tokens; ++t) {
-    const auto row = y.begin() + t * y_stride;
-    EXPECT_EQ(std::count(row + w.n_rows, row + y_stride, -7.0F), kGuard) << "written past the last row";
-    packed.insert(packed.end(), row, row + w.n_rows);
-  }
-  return packed;
-}
-
-std::vector<float> gaussian(std::int64_t n, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> x(static_cast<std::size_t>(n));
-  for (float& value : x) value = normal(random);
-  return x;
+void multiply_in_model(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
+                       const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
+                       std::int64_t y_stride, std::byte* scratch) {
+  multiply_in_tiles(multiply_scalar, weight, first_block, last_block, activations, stride, n_tokens, y,
+                    y_stride, scratch);
 }
 
 TEST_P(TilesTest, WeightsAndActivationsRoundToBf16AndNothingElse) {
@@ -103,8 +78,8 @@ TEST_P(TilesTest, WeightsAndActivationsRoundToBf16AndNothingElse) {
       constexpr std::int64_t kTokens = 37;
       const test::StoredRows rows = test::random_rows(GetParam(), n_rows, n_cols, 31);
       const Matrix w = test::pack(rows);
-      const std::vector<float> x = gaussian(kTokens * n_cols, 32);
-      const std::vector<float> y = multiply(w, x, kTokens, kTokens, 1 << 20);
+      const std::vector<float> x = random_floats(static_cast<std::size_t>(kTokens * n_cols), 32);
+      const std::vector<float> y = test::multiply(multiply_in_model, w, x, kTokens, kTokens, 1 << 20);
       std::vector<float> values(static_cast<std::size_t>(n_cols));
       for (std::int64_t r = 0; r < n_rows; ++r) {
         decode_row(GetParam(), rows.row(r), values.size(), values.data());
@@ -129,11 +104,12 @@ TEST_P(TilesTest, WeightsAndActivationsRoundToBf16AndNothingElse) {
 TEST_P(TilesTest, RowsDoNotDependOnTheirNeighboursOrTheSplit) {
   const Matrix w = test::pack(test::random_rows(GetParam(), 72, 256, 33));
   constexpr std::int64_t kTokens = test::kSanitized ? 70 : 300;
-  const std::vector<float> x = gaussian(kTokens * 256, 34);
-  const std::vector<float> together = multiply(w, x, kTokens, kTokens, 1 << 20);
+  const std::vector<float> x = random_floats(kTokens * 256, 34);
+  const std::vector<float> together = test::multiply(multiply_in_model, w, x, kTokens, kTokens, 1 << 20);
   for (std::int64_t tokens : {1, 33, 256})
-    EXPECT_EQ(multiply(w, x, kTokens, tokens, 1 << 20), together) << tokens;
-  for (std::int64_t blocks : {1, 3}) EXPECT_EQ(multiply(w, x, kTokens, kTokens, blocks), together) << blocks;
+    EXPECT_EQ(test::multiply(multiply_in_model, w, x, kTokens, tokens, 1 << 20), together) << tokens;
+  for (std::int64_t blocks : {1, 3})
+    EXPECT_EQ(test::multiply(multiply_in_model, w, x, kTokens, kTokens, blocks), together) << blocks;
 }
 
 TEST(Tiles, TheCheckTellsRightFromWrong) {

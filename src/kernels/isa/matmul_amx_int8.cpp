@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "kernels/isa/matmul_avx512_readers.h"
+#include "kernels/isa/tile_loop.h"
 
 namespace exa {
 namespace {
@@ -26,37 +27,7 @@ std::int64_t least(std::int64_t a, std::int64_t b) {
   return a < b ? a : b;
 }
 
-// Tiles 0 to 3 are C, 4 and 5 B, 6 and 7 A. One statement, so that nothing comes between.
-void amx_multiply_int8_tiles(const std::byte* a, const std::byte* b, std::int64_t n_steps, std::int32_t* c) {
-  __asm__ volatile(
-      "tilezero %%tmm0\n\t"
-      "tilezero %%tmm1\n\t"
-      "tilezero %%tmm2\n\t"
-      "tilezero %%tmm3\n\t"
-      "test %[n], %[n]\n\t"
-      "jz 2f\n"
-      "1:\n\t"
-      "tileloadd (%[b],%[row],1), %%tmm4\n\t"
-      "tileloadd (%[a],%[row],1), %%tmm6\n\t"
-      "tdpbssd %%tmm4, %%tmm6, %%tmm0\n\t"
-      "tileloadd 1024(%[b],%[row],1), %%tmm5\n\t"
-      "tdpbssd %%tmm5, %%tmm6, %%tmm1\n\t"
-      "tileloadd 1024(%[a],%[row],1), %%tmm7\n\t"
-      "tdpbssd %%tmm4, %%tmm7, %%tmm2\n\t"
-      "tdpbssd %%tmm5, %%tmm7, %%tmm3\n\t"
-      "add $2048, %[a]\n\t"
-      "add $2048, %[b]\n\t"
-      "dec %[n]\n\t"
-      "jnz 1b\n"
-      "2:\n\t"
-      "tilestored %%tmm0, (%[c],%[row],1)\n\t"
-      "tilestored %%tmm1, 1024(%[c],%[row],1)\n\t"
-      "tilestored %%tmm2, 2048(%[c],%[row],1)\n\t"
-      "tilestored %%tmm3, 3072(%[c],%[row],1)"
-      : [a] "+r"(a), [b] "+r"(b), [n] "+r"(n_steps)
-      : [c] "r"(c), [row] "r"(std::int64_t{64})
-      : "memory", "cc");
-}
+EXA_TILE_PRODUCTS(amx_multiply_int8_tiles, std::int32_t, "tdpbssd")
 
 EXA_INLINE __m512i magnitude_bits(__m512 x) {
   return _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
