@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/activations.h"
 #include "kernels/isa/attention.h"
 #include "kernels/isa/matmul.h"
 #include "kernels/random_weights.h"
@@ -61,22 +62,12 @@ const std::vector<Matrix>& matrices(DType type, Shape shape) {
 void matmul(benchmark::State& state, exa::Isa isa, DType type, Shape shape, std::int64_t n_tokens) {
   const std::vector<Matrix>& weights = matrices(type, shape);
   const exa::MatmulKernels& kernels = exa::matmul_kernels(isa);
-  const bool quantized = exa::uses_int8_activations(type);
-  const std::size_t stride = quantized ? exa::quantized_row_bytes(shape.n_cols)
-                                       : static_cast<std::size_t>(shape.n_cols) * sizeof(float);
-  Buffer activations(stride * static_cast<std::size_t>(n_tokens));
   std::mt19937 random(2);
   std::normal_distribution<float> normal;
-  std::vector<float> x(static_cast<std::size_t>(shape.n_cols));
-  for (std::int64_t t = 0; t < n_tokens; ++t) {
-    for (float& value : x) value = normal(random);
-    std::byte* row = activations.data() + static_cast<std::size_t>(t) * stride;
-    if (quantized) {
-      kernels.quantize_row(x.data(), shape.n_cols, row);
-    } else {
-      std::memcpy(row, x.data(), stride);
-    }
-  }
+  std::vector<float> x(static_cast<std::size_t>(n_tokens * shape.n_cols));
+  for (float& value : x) value = normal(random);
+  const exa::test::Activations rows =
+      exa::test::activations_of(kernels, type, shape.n_cols, x.data(), n_tokens);
   const std::int64_t y_stride = shape.n_rows;
   Buffer y(static_cast<std::size_t>(n_tokens * y_stride) * sizeof(float));
   Buffer scratch(exa::matmul_scratch_bytes(weights[0]));
@@ -84,7 +75,7 @@ void matmul(benchmark::State& state, exa::Isa isa, DType type, Shape shape, std:
   for (auto _ : state) {
     const Matrix& w = weights[next];
     next = (next + 1) % weights.size();
-    kernels.matmul(w, 0, w.n_row_blocks(), activations.data(), stride, n_tokens, y.as<float>(), y_stride,
+    kernels.matmul(w, 0, w.n_row_blocks(), rows.bytes.data(), rows.stride, n_tokens, y.as<float>(), y_stride,
                    scratch.data());
     benchmark::ClobberMemory();
   }

@@ -22,7 +22,7 @@ constexpr std::int64_t kInlineElements = 8192;
 // Elementwise work is cut into pieces of at most this many floats.
 constexpr std::int64_t kPiece = 1024;
 // A worker's run of a matrix product in so many parts, none below kLeastWeightBytes: few rows read the
-// weights and little else; many rows are copied or packed anew for each part.
+// weights and little else; many rows may be copied or packed anew for each part.
 constexpr std::size_t kPartsOfFewRows = 8;
 constexpr std::size_t kPartsOfManyRows = 4;
 constexpr std::int64_t kFewRows = 16;
@@ -175,6 +175,7 @@ class CpuBackend final : public Backend {
   WorkShares shares_;            // of the job at hand
   std::vector<Buffer> scratch_;  // one a worker
   Buffer activations_;           // quantized rows of one matmul
+  Buffer chunks_;                // its fp32 rows, in chunks
   Buffer prompt_activations_;    // its prompt rows, prepared
   RopeTable rope_;
 };
@@ -265,12 +266,19 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
     return prompts_ == PromptSpeed::kFast && matmul_.has_fast_prompt_path != nullptr &&
            !target.has_outliers && matmul_.has_fast_prompt_path(target.weight->type);
   };
+  const auto reads_chunks = [&](const Matrix& weight) {
+    return matmul_.reads_chunks != nullptr && !uses_int8_activations(weight.type) &&
+           matmul_.reads_chunks(weight.type, n_tokens - first_plain_row(weight));
+  };
   std::int64_t first_quantized = n_tokens;
+  std::int64_t first_chunked = n_tokens;
   std::size_t total_bytes = 0;
   std::size_t scratch_bytes = 0;
   for (const MatmulTarget& target : targets) {
     if (uses_int8_activations(target.weight->type)) {
       first_quantized = std::min(first_quantized, first_plain_row(*target.weight));
+    } else if (reads_chunks(*target.weight)) {
+      first_chunked = std::min(first_chunked, first_plain_row(*target.weight));
     }
     total_bytes += to_size(target.weight->n_row_blocks()) * target.weight->row_block_bytes;
     scratch_bytes = std::max(scratch_bytes, matmul_scratch_bytes(*target.weight));
@@ -293,6 +301,13 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
     for_items(n_tokens - first_quantized, n_cols, [&](std::int64_t item) {
       const std::int64_t i = first_quantized + item;
       matmul_.quantize_row(x + i * x_stride, n_cols, activations_.data() + to_size(i) * quantized_stride);
+    });
+  }
+  const std::int64_t n_chunked = n_tokens - first_chunked;
+  if (n_chunked > 0) {
+    grow(chunks_, chunked_bytes(n_chunked, n_cols));
+    for_items(n_chunked, n_cols, [&](std::int64_t i) {
+      copy_to_chunks(x + (first_chunked + i) * x_stride, n_cols, i, n_chunked, chunks_.as<float>());
     });
   }
   const std::size_t parts = n_tokens <= kFewRows ? kPartsOfFewRows : kPartsOfManyRows;
@@ -324,10 +339,16 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
                  float_stride, row, target.y, target.y_stride, its_scratch);
       }
       if (row == n_tokens) continue;
-      const bool int8 = uses_int8_activations(weight.type);
-      const std::size_t stride = int8 ? quantized_stride : float_stride;
-      matmul_.matmul(weight, first_block, last_block,
-                     (int8 ? activations_.data() : floats) + to_size(row) * stride, stride, n_tokens - row,
+      const std::byte* plain = floats + to_size(row) * float_stride;
+      std::size_t stride = float_stride;
+      if (uses_int8_activations(weight.type)) {
+        plain = activations_.data() + to_size(row) * quantized_stride;
+        stride = quantized_stride;
+      } else if (reads_chunks(weight)) {
+        plain = reinterpret_cast<std::byte*>(chunks_.as<float>() + (row - first_chunked) * kChunkStride);
+        stride = chunk_bytes(n_chunked);
+      }
+      matmul_.matmul(weight, first_block, last_block, plain, stride, n_tokens - row,
                      target.y + row * target.y_stride, target.y_stride, its_scratch);
     }
   };

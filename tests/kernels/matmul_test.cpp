@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/activations.h"
 #include "kernels/random_weights.h"
 
 namespace exa {
@@ -48,22 +49,11 @@ std::vector<float> multiply(Isa isa, const Matrix& w, const std::vector<float>& 
   const MatmulKernels& kernels = matmul_kernels(isa);
   const std::int64_t y_stride = w.n_rows + kGuard;
   std::vector<float> y(static_cast<std::size_t>(n_tokens * y_stride), -7.0F);
-  const bool quantized = uses_int8_activations(w.type);
-  const std::size_t stride =
-      quantized ? quantized_row_bytes(w.n_cols) : static_cast<std::size_t>(w.n_cols) * 4;
-  Buffer rows(stride * static_cast<std::size_t>(n_tokens));
-  for (std::int64_t t = 0; t < n_tokens; ++t) {
-    std::byte* row = rows.data() + static_cast<std::size_t>(t) * stride;
-    if (quantized) {
-      kernels.quantize_row(x.data() + t * w.n_cols, w.n_cols, row);
-    } else {
-      std::memcpy(row, x.data() + t * w.n_cols, stride);
-    }
-  }
+  const test::Activations rows = test::activations_of(kernels, w.type, w.n_cols, x.data(), n_tokens);
   Buffer scratch(matmul_scratch_bytes(w));
   for (std::int64_t b = 0; b < w.n_row_blocks(); b += blocks_a_call) {
-    kernels.matmul(w, b, std::min(b + blocks_a_call, w.n_row_blocks()), rows.data(), stride, n_tokens,
-                   y.data(), y_stride, scratch.data());
+    kernels.matmul(w, b, std::min(b + blocks_a_call, w.n_row_blocks()), rows.bytes.data(), rows.stride,
+                   n_tokens, y.data(), y_stride, scratch.data());
   }
   for (std::int64_t t = 0; t < n_tokens; ++t) {
     for (std::int64_t i = 0; i < kGuard; ++i) {
@@ -149,7 +139,6 @@ TEST_P(MatmulTest, RowsDoNotDependOnTheirNeighboursOrTheSplit) {
 
 // More k than a panel holds and more tokens than a group.
 TEST_P(MatmulTest, LongRowsAndManyTokensGiveTheBitsOfScalar) {
-  if (!uses_int8_activations(GetParam())) GTEST_SKIP() << "fp32 activations come in shorter chunks";
   constexpr std::int64_t kTokens = 261;
   const Matrix w = test::pack(test::random_rows(GetParam(), 33, 4608, 22));
   const std::vector<float> x = activations(kTokens, 4608, Inputs::kGaussian, 23);

@@ -1,6 +1,7 @@
 #include "kernels/isa/matmul.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/isa/lanes.h"
 #include "kernels/isa/matmul_amx.h"
@@ -18,6 +19,22 @@ std::size_t quantized_row_bytes(std::int64_t n_cols) {
   return (blocks + (24 - blocks % 16) % 16) * sizeof(ActivationBlock);
 }
 
+std::size_t chunk_bytes(std::int64_t n_tokens) {
+  return static_cast<std::size_t>(n_tokens * kChunkStride) * sizeof(float);
+}
+
+std::size_t chunked_bytes(std::int64_t n_tokens, std::int64_t n_cols) {
+  return static_cast<std::size_t>((n_cols + kChunkDepth - 1) / kChunkDepth) * chunk_bytes(n_tokens);
+}
+
+void copy_to_chunks(const float* x, std::int64_t n_cols, std::int64_t token, std::int64_t n_tokens,
+                    float* chunks) {
+  float* out = chunks + token * kChunkStride;
+  for (std::int64_t k = 0; k < n_cols; k += kChunkDepth, out += n_tokens * kChunkStride) {
+    std::memcpy(out, x + k, static_cast<std::size_t>(std::min(kChunkDepth, n_cols - k)) * sizeof(float));
+  }
+}
+
 std::size_t matmul_scratch_bytes(const Matrix& weight) {
   const std::size_t tiles = is_supported(Isa::kAmx) && has_tiles(weight.type) ? kAmxScratchBytes : 0;
   std::size_t bytes = kPanelBytes + kTileBytes;
@@ -26,7 +43,7 @@ std::size_t matmul_scratch_bytes(const Matrix& weight) {
     const std::int64_t chunks = (weight.n_cols + 255) / 256 * (256 / kFloatChunk);
     const std::int64_t copies = chunks * float_token_group(weight.n_cols) * kFloatStride;
     bytes += kSpareBytes + static_cast<std::size_t>(copies) * sizeof(float);
-    bytes = std::max(bytes, avx2_float_scratch_bytes(weight.n_cols));
+    bytes = std::max(bytes, kAvx2FloatScratchBytes);
   }
   return bytes > tiles ? bytes : tiles;
 }

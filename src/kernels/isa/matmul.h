@@ -30,16 +30,30 @@ bool uses_int8_activations(DType weight_type);
 // Bytes that quantize_row writes for one token of n_cols (a multiple of 64, for alignment of the next row).
 std::size_t quantized_row_bytes(std::int64_t n_cols);
 
+// Many fp32 rows are read in chunks of kChunkDepth k, in each all tokens, kChunkStride floats apart: 17 lines,
+// so that tokens' lines fall into different cache sets.
+inline constexpr std::int64_t kChunkDepth = 256;
+inline constexpr std::int64_t kChunkStride = kChunkDepth + 16;
+std::size_t chunk_bytes(std::int64_t n_tokens);
+std::size_t chunked_bytes(std::int64_t n_tokens, std::int64_t n_cols);
+// Token `token` of n_tokens, x [n_cols], to its places in the chunks.
+void copy_to_chunks(const float* x, std::int64_t n_cols, std::int64_t token, std::int64_t n_tokens,
+                    float* chunks);
+
 struct MatmulKernels {
   // One token's activations [n_cols] (n_cols a multiple of 32) to int8 with scales and sums, in the order
   // that `matmul` reads; `out` is 64-byte aligned, quantized_row_bytes(n_cols) long.
   void (*quantize_row)(const float* x, std::int64_t n_cols, std::byte* out);
 
+  // Whether `matmul` takes so many fp32 rows in chunks. Null where it never does.
+  bool (*reads_chunks)(DType weight_type, std::int64_t n_tokens);
+
   // y[t, 16·b … ] for row blocks b in [first_block, last_block) and all tokens; rows beyond weight.n_rows are
   // not written. Activations: quantized rows (quantized_row_bytes apart) where
   // uses_int8_activations(weight.type), else fp32 rows, in both cases row t at activations + t ·
-  // activation_stride_bytes. y[t] at y + t · y_stride floats. `scratch` has matmul_scratch_bytes(weight)
-  // bytes, 64-byte aligned, one a thread.
+  // activation_stride_bytes; or the first token's place in chunks activation_stride_bytes apart, where
+  // reads_chunks. y[t] at y + t · y_stride floats. `scratch` has matmul_scratch_bytes(weight) bytes, 64-byte
+  // aligned, one a thread.
   void (*matmul)(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
                  const std::byte* activations, std::size_t activation_stride_bytes, std::int64_t n_tokens,
                  float* y, std::int64_t y_stride, std::byte* scratch);

@@ -64,6 +64,10 @@ void matmul(const Matrix& weight, std::int64_t first_block, std::int64_t last_bl
   function(weight, first_block, last_block, activations, stride, n_tokens, y, y_stride, scratch);
 }
 
+bool reads_chunks(DType weight_type, std::int64_t n_tokens) {
+  return n_tokens > avx2_direct_tokens(weight_type);
+}
+
 bool has_prompt_path(DType /*weight_type*/) {
   return false;
 }
@@ -71,6 +75,7 @@ bool has_prompt_path(DType /*weight_type*/) {
 }  // namespace
 
 const MatmulKernels kAvx2Matmul = {.quantize_row = quantize_row,
+                                   .reads_chunks = reads_chunks,
                                    .matmul = matmul,
                                    .has_prompt_path = has_prompt_path,
                                    .matmul_prompt = nullptr,

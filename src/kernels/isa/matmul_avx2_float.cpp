@@ -13,39 +13,43 @@ using u8 = std::uint8_t;
 #define EXA_INLINE [[gnu::always_inline]] inline
 #define EXA_UNROLL _Pragma("GCC unroll 16")
 
+// sum += w · x. As assembler: the compiler would overwrite other operands, move registers about and spill one.
+EXA_INLINE void add_product(__m256& sum, __m256 w, __m256 x) {
+  __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(w), "x"(x));
+}
+
 // tile [C][16] += a panel of n k times C tokens; the lines of the C tokens behind them are fetched on the
 // way.
 template <int C>
 [[gnu::noinline]] void multiply_panel(const float* p, const float* x, std::int64_t n, float* tile,
                                       bool first) {
-  constexpr std::int64_t kFloatsALine = 16;
+  constexpr int kFloatsALine = 16;
   __m256 acc[2][C];
   EXA_UNROLL for (int c = 0; c < C; ++c) {
     EXA_UNROLL for (int h = 0; h < 2; ++h) {
       acc[h][c] = first ? _mm256_setzero_ps() : _mm256_load_ps(tile + c * 16 + h * 8);
     }
   }
-  const auto multiply = [&] {
-    const __m256 low = _mm256_load_ps(p);
-    const __m256 high = _mm256_load_ps(p + 8);
-    EXA_UNROLL for (int c = 0; c < C; ++c) {
-      const __m256 b = _mm256_broadcast_ss(x + c * kFloatDepthStride);
-      acc[0][c] = _mm256_fmadd_ps(low, b, acc[0][c]);
-      acc[1][c] = _mm256_fmadd_ps(high, b, acc[1][c]);
-    }
-    ++x;
-    p += kRowBlock;
-  };
-  for (; n >= kFloatsALine; n -= kFloatsALine) {
-    EXA_UNROLL for (int c = 0; c < C; ++c) __builtin_prefetch(x + (C + c) * kFloatDepthStride, 0, 3);
-    for (std::int64_t i = 0; i < kFloatsALine; i += 4) {
-      multiply();
-      multiply();
-      multiply();
-      multiply();
+  EXA_UNROLL for (int c = 0; c < C; ++c) __builtin_prefetch(tile + (C + c) * 16, 1, 3);
+  for (; n >= kFloatsALine; n -= kFloatsALine, x += kFloatsALine, p += kFloatsALine * kRowBlock) {
+    EXA_UNROLL for (int c = 0; c < C; ++c) __builtin_prefetch(x + (C + c) * kChunkStride, 0, 3);
+    EXA_UNROLL for (int k = 0; k < kFloatsALine; ++k) {
+      const __m256 low = _mm256_load_ps(p + k * kRowBlock);
+      const __m256 high = _mm256_load_ps(p + k * kRowBlock + 8);
+      EXA_UNROLL for (int c = 0; c < C; ++c) {
+        const __m256 b = _mm256_broadcast_ss(x + c * kChunkStride + k);
+        add_product(acc[0][c], low, b);
+        add_product(acc[1][c], high, b);
+      }
     }
   }
-  for (; n > 0; --n) multiply();
+  for (; n > 0; --n, ++x, p += kRowBlock) {
+    EXA_UNROLL for (int c = 0; c < C; ++c) {
+      const __m256 b = _mm256_broadcast_ss(x + c * kChunkStride);
+      add_product(acc[0][c], _mm256_load_ps(p), b);
+      add_product(acc[1][c], _mm256_load_ps(p + 8), b);
+    }
+  }
   EXA_UNROLL for (int c = 0; c < C; ++c) {
     EXA_UNROLL for (int h = 0; h < 2; ++h) _mm256_store_ps(tile + c * 16 + h * 8, acc[h][c]);
   }
@@ -156,10 +160,6 @@ void multiply_direct(const Matrix& w, std::int64_t first_block, std::int64_t las
   }
 }
 
-bool has_direct_kernel(DType type) {
-  return type == DType::kF32 || type == DType::kF16 || type == DType::kBF16;
-}
-
 template <class Widen>
 void widen_lines(const u8* lines, std::int64_t n, float* out) {
   for (std::int64_t k = 0; k < n; k += 2, lines += kLine, out += 2 * kRowBlock) {
@@ -231,29 +231,16 @@ void unpack(const Matrix& w, std::int64_t b, std::int64_t k0, std::int64_t n, fl
   }
 }
 
-// Activations of a group of tokens, k by the chunk: [chunks, n_group, kFloatDepthStride].
-void copy_group(const float* x, std::size_t stride, std::int64_t n_group, std::int64_t n_cols,
-                float* copies) {
-  for (std::int64_t t = 0; t < n_group; ++t, x += stride) {
-    for (std::int64_t k0 = 0; k0 < n_cols; k0 += kFloatDepth) {
-      const std::int64_t n = n_cols - k0 < kFloatDepth ? n_cols - k0 : kFloatDepth;
-      __builtin_memcpy(copies + (k0 / kFloatDepth * n_group + t) * kFloatDepthStride, x + k0,
-                       static_cast<std::size_t>(n) * sizeof(float));
-    }
-  }
-}
-
 // Order: a group of tokens, a turn of row blocks, a chunk of k, the row blocks of the turn, blocks of
 // columns. One unpacked row block stays in the nearest cache, the chunk of the group's activations and the
 // turn's sums in the next.
-void multiply_many(const Matrix& w, std::int64_t first_block, std::int64_t last_block, const float* x,
-                   std::size_t stride, std::int64_t n_tokens, float* y, std::int64_t y_stride,
-                   std::byte* scratch) {
+void multiply_chunks(const Matrix& w, std::int64_t first_block, std::int64_t last_block, const float* chunks,
+                     std::size_t stride, std::int64_t n_tokens, float* y, std::int64_t y_stride,
+                     std::byte* scratch) {
   auto* const panel = reinterpret_cast<float*>(scratch);
   auto* const spare = reinterpret_cast<float*>(scratch + kPanelBytes);
   auto* const tiles = reinterpret_cast<float*>(scratch + kPanelBytes + kSpareBytes);
-  const ColumnBlocks groups(n_tokens, avx2_token_group(w.n_cols));
-  float* const copies = tiles + kFloatTurn * kRowBlock * groups.width(0);
+  const ColumnBlocks groups(n_tokens, kFloatGroup);
   const std::size_t bytes_a_column = w.row_block_bytes / static_cast<std::size_t>(w.n_cols);
   const auto packed = [&](std::int64_t b, std::int64_t k) {
     return packed_bytes(w) + static_cast<std::size_t>(b) * w.row_block_bytes +
@@ -263,29 +250,31 @@ void multiply_many(const Matrix& w, std::int64_t first_block, std::int64_t last_
   for (std::int64_t group = 0; group < groups.count; ++group) {
     const std::int64_t n_group = groups.width(group);
     const ColumnBlocks columns(n_group, kColumns);
-    copy_group(x + static_cast<std::size_t>(t0) * stride, stride, n_group, w.n_cols, copies);
     for (std::int64_t turn = first_block; turn < last_block; turn += kFloatTurn) {
       const std::int64_t turn_end = last_block - turn < kFloatTurn ? last_block : turn + kFloatTurn;
-      for (std::int64_t k0 = 0; k0 < w.n_cols; k0 += kFloatDepth) {
-        const std::int64_t n = w.n_cols - k0 < kFloatDepth ? w.n_cols - k0 : kFloatDepth;
+      const float* chunk = chunks + t0 * kChunkStride;
+      for (std::int64_t k0 = 0; k0 < w.n_cols; k0 += kChunkDepth, chunk += stride) {
+        const std::int64_t n = w.n_cols - k0 < kChunkDepth ? w.n_cols - k0 : kChunkDepth;
         const bool last = k0 + n == w.n_cols;
-        const float* const chunk = copies + k0 / kFloatDepth * n_group * kFloatDepthStride;
         for (std::int64_t b = turn; b < turn_end; ++b) {
           unpack(w, b, k0, n, panel, spare);
           const std::byte* const next = b + 1 < turn_end ? packed(b + 1, k0)
                                         : last           ? packed(turn_end, 0)
                                                          : packed(turn, k0 + n);
+          SharedPrefetch prefetch(next, w.row_block_bytes, 1, static_cast<std::size_t>(n) * bytes_a_column,
+                                  columns.count);
           float* const tile = tiles + (b - turn) * n_group * kRowBlock;
           std::int64_t t = 0;
           for (std::int64_t i = 0; i < columns.count; ++i) {
             const int width = columns.width(i);
-            prefetch_share(next, w.row_block_bytes, 1, static_cast<std::size_t>(n) * bytes_a_column, i,
-                           columns.count);
-            float* const sums = tile + t * kRowBlock;
-            kKernels[width - 1](panel, chunk + t * kFloatDepthStride, n, sums, k0 == 0);
+            prefetch.fetch_share();
+            float* const out = y + (t0 + t) * y_stride;
             if (last) {
-              store_tile(sums, b * kRowBlock, w.n_rows, 1, width, y + (t0 + t) * y_stride, y_stride);
+              for (int c = 0; c < width; ++c) __builtin_prefetch(out + c * y_stride + b * kRowBlock, 1, 3);
             }
+            float* const sums = tile + t * kRowBlock;
+            kKernels[width - 1](panel, chunk + t * kChunkStride, n, sums, k0 == 0);
+            if (last) store_tile(sums, b * kRowBlock, w.n_rows, 1, width, out, y_stride);
             t += width;
           }
         }
@@ -297,19 +286,25 @@ void multiply_many(const Matrix& w, std::int64_t first_block, std::int64_t last_
 
 }  // namespace
 
+std::int64_t avx2_direct_tokens(DType weight_type) {
+  const bool has_kernel =
+      weight_type == DType::kF32 || weight_type == DType::kF16 || weight_type == DType::kBF16;
+  return has_kernel ? kDirectTokens : 0;
+}
+
 void avx2_matmul_float(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
                        const std::byte* activations, std::size_t stride, std::int64_t n_tokens, float* y,
                        std::int64_t y_stride, std::byte* scratch) {
   if (n_tokens <= 0) return;
-  if (n_tokens <= kDirectTokens && has_direct_kernel(weight.type)) {
+  if (n_tokens <= avx2_direct_tokens(weight.type)) {
     const auto function = weight.type == DType::kF32   ? multiply_direct<PlainF32>
                           : weight.type == DType::kF16 ? multiply_direct<WidenF16>
                                                        : multiply_direct<WidenBF16>;
     return function(weight, first_block, last_block, activations, stride, static_cast<int>(n_tokens), y,
                     y_stride, reinterpret_cast<float*>(scratch));
   }
-  multiply_many(weight, first_block, last_block, reinterpret_cast<const float*>(activations),
-                stride / sizeof(float), n_tokens, y, y_stride, scratch);
+  multiply_chunks(weight, first_block, last_block, reinterpret_cast<const float*>(activations),
+                  stride / sizeof(float), n_tokens, y, y_stride, scratch);
 }
 
 }  // namespace exa

@@ -66,6 +66,7 @@ bool has_prompt_path(DType weight_type) {
 }  // namespace
 
 const MatmulKernels kAvx512Matmul = {.quantize_row = quantize_row,
+                                     .reads_chunks = nullptr,
                                      .matmul = matmul,
                                      .has_prompt_path = has_prompt_path,
                                      .matmul_prompt = avx512_matmul_bf16,
@@ -75,6 +76,7 @@ const MatmulKernels kAvx512Matmul = {.quantize_row = quantize_row,
                                      .prepare_prompt = avx512_prepare_bf16};
 
 const MatmulKernels kAmxMatmul = {.quantize_row = quantize_row,
+                                  .reads_chunks = nullptr,
                                   .matmul = matmul,
                                   .has_prompt_path = has_tiles,
                                   .matmul_prompt = amx_matmul_prompt,

@@ -157,10 +157,11 @@ void avx512_matmul_bf16(const Matrix& weight, std::int64_t first_block, std::int
         const u16* x = copies + k0 / kChunk * group * kStride;
         float* tile = tiles;
         std::int64_t t = 0;
+        SharedPrefetch prefetch(next, weight.row_block_bytes, rows, static_cast<std::size_t>(n_pairs) * kLine,
+                                columns.count);
         for (std::int64_t i = 0; i < columns.count; ++i) {
           const int width = columns.width(i);
-          prefetch_share(next, weight.row_block_bytes, rows, static_cast<std::size_t>(n_pairs) * kLine, i,
-                         columns.count);
+          prefetch.fetch_share();
           const Kernel kernel = rows == 2 ? kernel_of_rows<2>(width) : kernel_of_rows<1>(width);
           kernel(lines, step, x + t * kStride, n_pairs, tile, k0 == 0);
           if (last) {

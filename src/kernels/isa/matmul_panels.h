@@ -34,7 +34,7 @@ inline void store_tile(const float* tile, std::int64_t first_row, std::int64_t n
       const float* from = tile + (static_cast<std::ptrdiff_t>(r) * n_columns + c) * kRowBlock;
       float* to = y + c * y_stride + row;
       if (row + kRowBlock <= n_rows) {
-        for (int i = 0; i < kRowBlock; ++i) to[i] = from[i];
+        __builtin_memcpy(to, from, kRowBlock * sizeof(float));
       } else {
         for (int i = 0; row + i < n_rows; ++i) to[i] = from[i];
       }
@@ -42,17 +42,33 @@ inline void store_tile(const float* tile, std::int64_t first_row, std::int64_t n
   }
 }
 
-// Fetches share i of `count` of the first n_bytes of each of `rows` row blocks: the next chunk's packed
-// weights, spread over the column blocks of this one.
-inline void prefetch_share(const std::byte* next, std::size_t row_block_bytes, int rows, std::size_t n_bytes,
-                           std::int64_t i, std::int64_t count) {
-  const std::int64_t lines = static_cast<std::int64_t>((n_bytes + kLine - 1) / kLine);
-  for (std::int64_t line = lines * i / count; line < lines * (i + 1) / count; ++line) {
-    for (int r = 0; r < rows; ++r) {
-      __builtin_prefetch(next + static_cast<std::size_t>(r) * row_block_bytes + line * 64, 0, 2);
+// Fetches the first n_bytes of each of `rows` row blocks in `count` shares: the next chunk's packed weights,
+// spread over the column blocks of this one.
+class SharedPrefetch {
+ public:
+  SharedPrefetch(const std::byte* next, std::size_t row_block_bytes, int rows, std::size_t n_bytes,
+                 std::int64_t count)
+      : next_(next),
+        end_(next + n_bytes),
+        row_block_bytes_(row_block_bytes),
+        rows_(rows),
+        lines_((static_cast<std::int64_t>((n_bytes + kLine - 1) / kLine) + count - 1) / count) {}
+
+  void fetch_share() {
+    for (std::int64_t i = 0; i < lines_ && next_ < end_; ++i, next_ += kLine) {
+      for (int r = 0; r < rows_; ++r) {
+        __builtin_prefetch(next_ + static_cast<std::size_t>(r) * row_block_bytes_, 0, 2);
+      }
     }
   }
-}
+
+ private:
+  const std::byte* next_;
+  const std::byte* end_;
+  std::size_t row_block_bytes_;
+  int rows_;
+  std::int64_t lines_;  // a share
+};
 
 // What a kernel multiplies: kernel(panel, activations of its first token, bytes from token to token,
 // 32-blocks (k for floats), tile, whether the tile starts at zero).
@@ -85,12 +101,12 @@ void multiply_int8_panels(const Matrix& w, std::int64_t first_block, std::int64_
                                            static_cast<std::size_t>(k0 + n) * K::kBytesA32Block;
         std::int64_t t = t0;
         float* tile = tiles;
+        SharedPrefetch prefetch(next, w.row_block_bytes, rows,
+                                columns.count > 1 ? static_cast<std::size_t>(n) * K::kBytesA32Block : 0,
+                                columns.count);
         for (std::int64_t i = 0; i < columns.count; ++i) {
           const int width = columns.width(i);
-          if (columns.count > 1) {
-            prefetch_share(next, w.row_block_bytes, rows, static_cast<std::size_t>(n) * K::kBytesA32Block, i,
-                           columns.count);
-          }
+          prefetch.fetch_share();
           if (last) {
             for (int c = 0; c < width; ++c) {
               for (int r = 0; r < rows; ++r) {
@@ -154,10 +170,11 @@ void multiply_float_panels(const Matrix& w, std::int64_t first_block, std::int64
             static_cast<std::size_t>(column) * bytes_a_column;
         float* tile = tiles;
         std::int64_t t = 0;
+        SharedPrefetch prefetch(next, w.row_block_bytes, rows, static_cast<std::size_t>(n) * bytes_a_column,
+                                columns.count);
         for (std::int64_t i = 0; i < columns.count; ++i) {
           const int width = columns.width(i);
-          prefetch_share(next, w.row_block_bytes, rows, static_cast<std::size_t>(n) * bytes_a_column, i,
-                         columns.count);
+          prefetch.fetch_share();
           K::kernel(rows, width)(chunk, reinterpret_cast<const std::byte*>(x + t * kFloatStride),
                                  kFloatStride * sizeof(float), n, tile, k0 == 0);
           if (k0 + n == w.n_cols) {

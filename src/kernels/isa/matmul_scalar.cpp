@@ -121,6 +121,7 @@ bool has_prompt_path(DType /*weight_type*/) {
 }  // namespace
 
 const MatmulKernels kScalarMatmul = {.quantize_row = quantize_row,
+                                     .reads_chunks = nullptr,
                                      .matmul = matmul,
                                      .has_prompt_path = has_prompt_path,
                                      .matmul_prompt = nullptr,

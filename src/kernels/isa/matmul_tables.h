@@ -28,20 +28,13 @@ static constexpr std::int64_t float_token_group(std::int64_t n_cols) {
   return n_cols <= 8192 ? 112 : n_cols <= 16384 ? 56 : 28;
 }
 
-// The AVX2 loops take more at once: sums of kFloatTurn row blocks, and copies in chunks of kFloatDepth k, 17
-// lines from token to token.
-inline constexpr std::int64_t kFloatDepth = 256;
-inline constexpr std::int64_t kFloatDepthStride = kFloatDepth + 16;
-inline constexpr std::int64_t kFloatTurn = 16;
-static constexpr std::int64_t avx2_token_group(std::int64_t n_cols) {
-  return n_cols <= 8192 ? 126 : n_cols <= 16384 ? 60 : 30;
-}
-static constexpr std::size_t avx2_float_scratch_bytes(std::int64_t n_cols) {
-  const std::int64_t chunks = (n_cols + kFloatDepth - 1) / kFloatDepth;
-  const std::int64_t floats_a_token = kFloatTurn * kRowBlock + chunks * kFloatDepthStride;
-  return kPanelBytes + kSpareBytes +
-         static_cast<std::size_t>(avx2_token_group(n_cols) * floats_a_token) * sizeof(float);
-}
+// The AVX2 loops keep sums of kFloatTurn row blocks for a group of tokens: with the group's chunk of
+// activations they fill most of a cache of 512 KB.
+inline constexpr std::int64_t kFloatTurn = 8;
+inline constexpr std::int64_t kFloatGroup = 252;
+inline constexpr std::size_t kAvx2FloatScratchBytes =
+    kPanelBytes + kSpareBytes +
+    static_cast<std::size_t>(kFloatGroup * kFloatTurn * kRowBlock) * sizeof(float);
 
 // Whether AVX-512 kernels fetch weights that stream past one token ahead. AMD's own prefetchers reach the
 // speed of a plain read there (Zen 4) and less with such help; Intel's reach half of it without. With several
@@ -51,6 +44,9 @@ bool fetches_ahead();
 // Bytes ahead of the weights in hand that go into the nearest cache, and into the one behind it.
 inline constexpr std::size_t kFetchNear = 2304;
 inline constexpr std::size_t kFetchFar = 6 * kFetchNear;
+
+// As many fp32 rows meet weights of this type as they stand; more go in chunks (matmul.h).
+std::int64_t avx2_direct_tokens(DType weight_type);
 
 // The two halves of each vector table: weights with int8 activations, weights with fp32 ones.
 void avx2_matmul_int8(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
