@@ -97,8 +97,8 @@ void quantize(benchmark::State& state, exa::Isa isa, std::int64_t n_cols) {
 }
 
 // Rows at the end of a history of n_positions, the heads of one kv head a call. Prompt rows meet one kv head
-// again and again, as the tiles of a prompt do; a single row meets the kv heads of histories that no cache holds,
-// one after another, and GB/s counts their bytes.
+// again and again, as the tiles of a prompt do; a single row meets the kv heads of histories that no cache
+// holds, one after another, and GB/s counts their bytes.
 void attention(benchmark::State& state, exa::Isa isa, exa::KvType type, int head_dim, int n_rows,
                std::int64_t n_positions) {
   constexpr int kHeads = 4;

@@ -33,17 +33,22 @@ enum class Jail { kAuto, kOn, kOff };
 // head's key or value of a position.
 enum class CacheType { kBF16, kF16, kQ8_0 };
 
+// What computes the rows of prompts (docs/numerics.md).
+enum class PromptPath : std::int32_t {
+  kUsual = 0,
+  // The path of generated tokens, so that what is kept of an answer is to the bit what a later prompt of the
+  // same text would give. Slower where the machine has a path for prompts.
+  kDeterministic = 1,
+  // One that is faster and rounds more, where the machine has it and the weights are Q4_0, Q4_K or Q5_K.
+  kFast = 2,
+};
+
 struct EngineOptions {
   std::filesystem::path model;      // a .gguf file or a Hugging Face folder
   int n_threads = 0;                // 0: one per physical core this process may use
   std::int64_t context_tokens = 0;  // 0: what fits into free memory, at most the model's own limit
   CacheType cache_type = CacheType::kBF16;
-  // Prompts take the path of generated tokens, so that what is kept of an answer is to the bit what a later
-  // prompt of the same text would give. Slower where the machine has a path for prompts (docs/numerics.md).
-  bool deterministic = false;
-  // Prompts take a path that is faster and rounds more, where the machine has one (ModelInfo::fast_prefill)
-  // and the weights are Q4_0, Q4_K or Q5_K. Not together with `deterministic`.
-  bool fast_prefill = false;
+  PromptPath prompt_path = PromptPath::kUsual;
   std::function<void(double fraction)> on_load;  // 0 … 1, on the calling thread
 
   std::filesystem::path mmproj;       // a .gguf file with the vision tower; empty: the model's own, if any
@@ -207,16 +212,15 @@ struct ModelInfo {
   int n_threads;
   std::string isa;  // "avx512", …
   bool thinks_by_default;
-  bool can_chat;      // it has a chat template
-  bool sees;          // it takes pictures
-  bool fast_prefill;  // prompts take the faster path; false also where it was asked for and the machine has
-                      // none
+  bool can_chat;           // it has a chat template
+  bool sees;               // it takes pictures
+  PromptPath prompt_path;  // kUsual also where kFast was asked for and the machine has no such path
 };
 
 class Engine {
  public:
   // Errors (exa::Error, exaone/error.h): kIo, kBadInput, kUnsupported, kMemory as the file and machine give
-  // cause; kUsage for options that exclude each other.
+  // cause.
   static std::unique_ptr<Engine> load(const EngineOptions& options);
   virtual ~Engine() = default;
 
@@ -235,8 +239,8 @@ class Engine {
   // Keeps the keys and values of the last request in a file, so that one that begins as it did need not
   // compute them again after a new start with the very same model file and cache type. Errors: kIo.
   virtual void save_cache(const std::filesystem::path& path) = 0;
-  // Errors: kIo; kBadInput for a file that is broken or of another model, cache type, path of prompts
-  // (`deterministic`, `fast_prefill`) or larger context.
+  // Errors: kIo; kBadInput for a file that is broken or of another model, cache type, path of prompts or
+  // larger context.
   virtual void load_cache(const std::filesystem::path& path) = 0;
 };
 

@@ -22,6 +22,7 @@
 #include "cli/bench_run.h"
 #include "cli/cache_types.h"
 #include "cli/interrupt.h"
+#include "cli/prompt_path.h"
 #include "cli/streams.h"
 #include "engine/cache_type.h"
 #include "exaone/engine.h"
@@ -45,8 +46,7 @@ struct BenchOptions {
   std::vector<std::string> k_types, v_types;
   int n_repetitions = 5;
   std::string format = "md";
-  bool deterministic = false;
-  bool fast_prefill = false;
+  PromptPath prompt_path = PromptPath::kUsual;
   bool no_warmup = false;
 };
 
@@ -169,8 +169,7 @@ std::vector<BenchTest> tests(const BenchOptions& options) {
 // A model on the threads it is measured with.
 struct Loaded {
   Loaded(const BenchOptions& options, const std::string& path, int n_threads)
-      : pool(n_threads),
-        backend(make_cpu_backend(pool, options.fast_prefill ? PromptSpeed::kFast : PromptSpeed::kUsual)) {
+      : pool(n_threads), backend(make_backend(pool, options.prompt_path)) {
     const Clock::time_point start = Clock::now();
     model = path.empty() ? make_bench_model(options.synthetic, options.type, *backend)
                          : read_bench_model(path, *backend);
@@ -217,10 +216,6 @@ void run_bench(const BenchOptions& options) {
   if (models.empty() == options.synthetic.empty()) {
     throw Error(ErrorKind::kUsage, "expected a model (-m FILE) or --synthetic SHAPE, and not both");
   }
-  if (options.fast_prefill && !has_fast_prompts()) {
-    throw Error(ErrorKind::kUnsupported, "this machine has no such path: expected a processor with AMX",
-                "--fast-prefill");
-  }
   if (models.empty()) models.emplace_back();
   const std::vector<BenchTest> all_tests = tests(options);
   const std::vector<NamedKvType> types = kv_types(options);
@@ -247,8 +242,7 @@ void run_bench(const BenchOptions& options) {
                            .test = test,
                            .setting = {.n_ubatch = std::min(n_batch, n_ubatch),
                                        .kv_type = kv.type,
-                                       .deterministic = options.deterministic,
-                                       .fast_prefill = options.fast_prefill,
+                                       .prompt_path = options.prompt_path,
                                        .n_repetitions = options.n_repetitions,
                                        .warmup = !options.no_warmup},
                            .n_batch = n_batch,
@@ -314,11 +308,7 @@ void parse_and_run(std::vector<std::string> words) {
   app.add_option("-r,--repetitions", options.n_repetitions, "Repetitions of each test (default 5)")
       ->check(CLI::Range(1, 10000));
   app.add_option("-o,--output", options.format, "md, csv, json or jsonl (default md)");
-  CLI::Option* const deterministic =
-      app.add_flag("--deterministic", options.deterministic, "Prompts on the path of generated tokens");
-  app.add_flag("--fast-prefill", options.fast_prefill,
-               "Prompts on the faster and rougher path, which processors with AMX have")
-      ->excludes(deterministic);
+  add_prompt_path_flags(app, options.prompt_path);
   app.add_flag("--no-warmup", options.no_warmup, "Without a short run of each test first");
   app.footer("Lists: -p 128,512 or -p 128 -p 512, ranges 1-4, 1-64*2, 0-512+128.");
   try {

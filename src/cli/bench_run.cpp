@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/error.h"
+#include "cli/prompt_path.h"
 #include "kernels/isa/isa.h"
 #include "kernels/isa/matmul.h"
 #include "kernels/isa/matmul_amx_int8.h"
@@ -23,7 +24,7 @@ class Runner {
       : test_(test),
         vocab_(static_cast<std::int32_t>(weights.config.vocab)),
         n_ubatch_(setting.n_ubatch),
-        prompt_role_(setting.deterministic ? Role::kGenerated : Role::kPrompt),
+        prompt_role_(prompt_role(setting.prompt_path)),
         decoder_(weights, backend, std::max(setting.n_ubatch, test.n_sequences)) {
     for (std::int64_t i = 0; i < test.n_sequences; ++i) {
       caches_.emplace_back(weights.config, setting.kv_type, setting.n_ubatch);
@@ -90,7 +91,7 @@ double prompt_peak(const LayerWeights& layer, const Matrix& m, const BenchSettin
                    const Canary& canary) {
   const Isa isa = choose_isa();
   if (isa == Isa::kAmx && has_tiles(m.type)) {
-    const bool int8 = setting.fast_prefill && has_int8_tiles(m.type) && &m != &layer.down;
+    const bool int8 = setting.prompt_path == PromptPath::kFast && has_int8_tiles(m.type) && &m != &layer.down;
     return int8 ? canary.tile_int8_gops : canary.tile_bf16_gflops;
   }
   return matmul_kernels(isa).has_prompt_path(m.type) ? canary.bf16_gflops : generated_peak(m, canary);
@@ -114,8 +115,9 @@ double step_seconds(std::int64_t n_sequences, std::int64_t n_rows, std::int64_t 
   for (std::size_t i = 0; i < w.layers.size(); ++i) {
     const LayerWeights& layer = w.layers[i];
     for (const Matrix* m : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      const double peak = prompt && !setting.deterministic ? prompt_peak(layer, *m, setting, canary)
-                                                           : generated_peak(*m, canary);
+      const bool takes_prompt_path = prompt && prompt_role(setting.prompt_path) == Role::kPrompt;
+      const double peak =
+          takes_prompt_path ? prompt_peak(layer, *m, setting, canary) : generated_peak(*m, canary);
       seconds += matmul_seconds(*m, rows, peak, canary);
     }
     const std::int64_t window = c.layers[i].window;

@@ -12,6 +12,7 @@
 #include "base/threads.h"
 #include "cli/bench_canary.h"
 #include "cli/bench_model.h"
+#include "exaone/engine.h"
 #include "kernels/backend.h"
 #include "kernels/kv_block.h"
 
@@ -31,8 +32,7 @@ struct BenchTest {
 struct BenchSetting {
   std::int64_t n_ubatch = 512;  // rows a step
   KvType kv_type = KvType::kBF16;
-  bool deterministic = false;  // prompts take the path of generated tokens
-  bool fast_prefill = false;   // prompts take the faster and rougher path; the backend has to know, too
+  PromptPath prompt_path = PromptPath::kUsual;  // the backend's, too
   int n_repetitions = 5;
   bool warmup = true;
 };

@@ -11,6 +11,7 @@
 #include "cli/cache_types.h"
 #include "cli/interrupt.h"
 #include "cli/messages_file.h"
+#include "cli/prompt_path.h"
 #include "cli/shipped_model.h"
 #include "cli/streams.h"
 
@@ -86,14 +87,7 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->transform(CLI::CheckedTransformer(cache_types).description(cache_words + "}"))
       ->type_name("TEXT")
       ->default_str("bf16");
-  CLI::Option* const deterministic =
-      command.add_flag("--deterministic", flags.deterministic,
-                       "Compute prompts to the bit as answers are computed (slower on some machines)");
-  command
-      .add_flag(
-          "--fast-prefill", flags.fast_prefill,
-          "Read prompts faster and more roughly where the processor has AMX and the weights 4 or 5 bits")
-      ->excludes(deterministic);
+  add_prompt_path_flags(command, flags.prompt_path);
   command.add_flag(
       "--no-pack-cache", flags.no_pack_cache,
       "Neither read nor write packed weights in ~/.cache/exaone (kept by default for fast starts; "
@@ -165,8 +159,7 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
   options.n_threads = flags.n_threads;
   options.context_tokens = flags.context_tokens;
   options.cache_type = flags.cache_type;
-  options.deterministic = flags.deterministic;
-  options.fast_prefill = flags.fast_prefill;
+  options.prompt_path = flags.prompt_path;
   options.pack_cache = !flags.no_pack_cache;
   options.mmproj = flags.mmproj;
   options.image_min_tokens = flags.image_min_tokens;
@@ -181,7 +174,7 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
   progress.clear();
   if (cancel.cancelled()) throw Error(ErrorKind::kInterrupted, "interrupted while loading");
   const ModelInfo& info = engine->info();
-  if (flags.fast_prefill && !info.fast_prefill) {
+  if (info.prompt_path != flags.prompt_path) {
     write_note("--fast-prefill changes nothing here: it needs a processor with AMX\n");
   }
   if (flags.verbose) {

@@ -18,8 +18,7 @@ struct ModelFlags {
   int n_threads = 0;
   std::int64_t context_tokens = 0;
   CacheType cache_type = CacheType::kBF16;
-  bool deterministic = false;
-  bool fast_prefill = false;
+  PromptPath prompt_path = PromptPath::kUsual;
   bool no_pack_cache = false;
   std::string mmproj;
   std::int64_t image_min_tokens = 0;
@@ -43,7 +42,7 @@ struct AnswerFlags {
 };
 
 // -m -t -c --cache-type --deterministic --fast-prefill -v --no-pack-cache --mmproj --image-min-tokens
-// --image-max-tokens --image-jail
+// --image-max-tokens --image-jail. The flags must outlive the command.
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 // --system --think --reasoning-budget --reasoning-budget-message --tools --schema --grammar --stop -n --temp
 // --top-k --top-p

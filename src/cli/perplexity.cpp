@@ -20,6 +20,7 @@
 #include "base/threads.h"
 #include "cli/arrays.h"
 #include "cli/kl_base.h"
+#include "cli/prompt_path.h"
 #include "cli/shipped_model.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
@@ -40,7 +41,7 @@ struct PerplexityOptions {
   std::filesystem::path kl_base;
   bool compare = false;
   bool json = false;
-  bool fast_prefill = false;
+  PromptPath prompt_path = PromptPath::kUsual;
   int n_threads = 0;
   std::int32_t context = 512;
   std::int64_t n_chunks = 0;
@@ -142,13 +143,8 @@ void run_perplexity(const PerplexityOptions& options) {
   }
   const std::span<const TokenId> ids = std::span(all_ids).first(n_chunks * context);
 
-  if (options.fast_prefill && !has_fast_prompts()) {
-    throw Error(ErrorKind::kUnsupported, "this machine has no such path: expected a processor with AMX",
-                "--fast-prefill");
-  }
   ThreadPool pool(options.n_threads > 0 ? options.n_threads : usable_cores());
-  const std::unique_ptr<Backend> backend =
-      make_cpu_backend(pool, options.fast_prefill ? PromptSpeed::kFast : PromptSpeed::kUsual);
+  const std::unique_ptr<Backend> backend = make_backend(pool, options.prompt_path);
   const Weights weights = load_weights(checkpoint, *backend, Precision::kProduction);
   const std::int64_t rows_a_step = std::min<std::int64_t>(options.context, 128);
   Decoder decoder(weights, *backend, rows_a_step);
@@ -171,21 +167,23 @@ void run_perplexity(const PerplexityOptions& options) {
   for (std::size_t chunk = 0; chunk < n_chunks; ++chunk) {
     KvCache cache(weights.config, KvType::kBF16, rows_a_step);
     const std::span<const TokenId> chunk_ids = ids.subspan(chunk * context, context);
-    score(decoder, cache, chunk_ids, positions, rows_a_step,
-          [&](std::size_t index, std::span<const float> logits) {
-            ours.assign(logits.begin(), logits.end());
-            to_log_probs(ours);
-            const auto next =
-                static_cast<std::size_t>(chunk_ids[static_cast<std::size_t>(positions[index]) + 1]);
-            measured.nll.add(-static_cast<double>(ours[next]));
-            if (save) save->add(ours);
-            if (base) {
-              const std::span<const float> expected = base->next();
-              measured.base_nll.add(-static_cast<double>(expected[next]));
-              measured.kl.push_back(kl_divergence(expected, ours));
-              if (argmax(expected) == argmax(ours)) ++measured.top1_equal;
-            }
-          });
+    score(
+        decoder, cache, chunk_ids, positions, rows_a_step,
+        [&](std::size_t index, std::span<const float> logits) {
+          ours.assign(logits.begin(), logits.end());
+          to_log_probs(ours);
+          const auto next =
+              static_cast<std::size_t>(chunk_ids[static_cast<std::size_t>(positions[index]) + 1]);
+          measured.nll.add(-static_cast<double>(ours[next]));
+          if (save) save->add(ours);
+          if (base) {
+            const std::span<const float> expected = base->next();
+            measured.base_nll.add(-static_cast<double>(expected[next]));
+            measured.kl.push_back(kl_divergence(expected, ours));
+            if (argmax(expected) == argmax(ours)) ++measured.top1_equal;
+          }
+        },
+        prompt_role(options.prompt_path));
     std::cerr << fmt::format("[{}]{:.4f}{}", chunk + 1, std::exp(measured.nll.value()),
                              chunk + 1 < n_chunks ? "," : "\n")
               << std::flush;
@@ -211,8 +209,7 @@ void add_perplexity(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 30));
   command->add_option("-t,--threads", options->n_threads, "Threads (default: physical cores)")
       ->check(CLI::Range(1, 1024));
-  command->add_flag("--fast-prefill", options->fast_prefill,
-                    "On the faster and rougher path of prompts, which processors with AMX have");
+  add_prompt_path_flags(*command, options->prompt_path);
   command->add_flag("--json", options->json, "One JSON object on stdout");
   command->callback([options] { run_perplexity(*options); });
 }

@@ -112,10 +112,7 @@ class EngineImpl final : public Engine {
 
  private:
   SnapshotOrigin snapshot_origin() const {
-    const PromptPath path = prompt_role_ == Role::kGenerated ? PromptPath::kDeterministic
-                            : info_.fast_prefill             ? PromptPath::kFast
-                                                             : PromptPath::kUsual;
-    return {pack_fingerprint(checkpoint_), kv_type_, path};
+    return {pack_fingerprint(checkpoint_), kv_type_, info_.prompt_path};
   }
   Prompt build_prompt(const GenerateRequest& request, const nlohmann::ordered_json& tools) const;
   std::vector<Picture> look_at(const GenerateRequest& request) const;
@@ -233,13 +230,14 @@ EngineImpl::EngineImpl(const EngineOptions& options)
       constraints_(tokenizer_),
       sight_(open_sight(options, checkpoint_, config_)),
       pool_(choose_threads(options.n_threads)),
-      backend_(make_cpu_backend(pool_, options.fast_prefill ? PromptSpeed::kFast : PromptSpeed::kUsual)),
+      backend_(make_cpu_backend(
+          pool_, options.prompt_path == PromptPath::kFast ? PromptSpeed::kFast : PromptSpeed::kUsual)),
       pack_cache_(options.pack_cache ? PackCache::of_user() : std::nullopt),
       weights_(load_checked(checkpoint_, *backend_, pack_cache_ ? &*pack_cache_ : nullptr, options)),
       settler_(weights_, pack_cache_ ? &*pack_cache_ : nullptr),
       decoder_(weights_, *backend_, kPrefillChunk),
       kv_type_(to_kv_type(options.cache_type)),
-      prompt_role_(options.deterministic ? Role::kGenerated : Role::kPrompt),
+      prompt_role_(options.prompt_path == PromptPath::kDeterministic ? Role::kGenerated : Role::kPrompt),
       cache_(KvCache(config_, kv_type_, kPrefillChunk)),
       cache_may_outlive_(options.cache_may_outlive_engine) {
   const std::filesystem::path file = std::filesystem::absolute(options.model).lexically_normal();
@@ -257,7 +255,8 @@ EngineImpl::EngineImpl(const EngineOptions& options)
   info_.isa = name(choose_isa());
   info_.can_chat = checkpoint_.chat_template().has_value();
   info_.sees = sight_ != nullptr;
-  info_.fast_prefill = options.fast_prefill && has_fast_prompts();
+  const bool lacks_path = options.prompt_path == PromptPath::kFast && !has_fast_prompts();
+  info_.prompt_path = lacks_path ? PromptPath::kUsual : options.prompt_path;
   if (info_.can_chat) {
     const nlohmann::ordered_json probe = {{{"role", "user"}, {"content", "?"}}};
     info_.thinks_by_default = prompts_.chat(probe, nullptr, Thinking::kAuto).opens_reasoning;
@@ -445,9 +444,6 @@ Answer EngineImpl::generate(const GenerateRequest& request, const std::function<
 }  // namespace
 
 std::unique_ptr<Engine> Engine::load(const EngineOptions& options) {
-  if (options.deterministic && options.fast_prefill) {
-    throw Error(ErrorKind::kUsage, "deterministic and fast_prefill exclude each other, expected one at most");
-  }
   return std::make_unique<EngineImpl>(options);
 }
 

@@ -38,7 +38,8 @@ std::optional<FinishReason> Sequence::advance(std::span<const float> logits) {
     const std::optional<TokenId> id = sampler_.sample(logits, options_.n_prompt + n_generated_, grammar);
     if (!id || (grammar && !grammar->accept(*id))) return FinishReason::kError;
     last_ = *id;
-    if (reasoning && options_.owes_content && tokenizer_->ends_generation(last_)) end_reasoning(kReasoningEnd);
+    if (reasoning && options_.owes_content && tokenizer_->ends_generation(last_))
+      end_reasoning(kReasoningEnd);
   }
   if (!written_.empty()) {
     last_ = written_.front();

@@ -10,20 +10,17 @@
 #include <filesystem>
 
 #include "engine/token_cache.h"
+#include "exaone/engine.h"
 #include "kernels/kv_block.h"
 #include "model/pack_cache.h"
 
 namespace exa {
 
-// What computed a prompt's keys and values: EngineOptions with neither, `deterministic`, or `fast_prefill`
-// where the machine has that path.
-enum class PromptPath : std::int32_t { kUsual = 0, kDeterministic = 1, kFast = 2 };
-
 // What keys and values follow from, besides the tokens.
 struct SnapshotOrigin {
   PackFingerprint model;
   KvType type;
-  PromptPath path;
+  PromptPath path;  // ModelInfo::prompt_path
 };
 
 // Errors: kIo.

@@ -273,7 +273,7 @@ TEST(Engine, DeterministicKeysAndValuesOfAnAnswerAreThoseOfAPrompt) {
     options.model = model;
     options.n_threads = 2;
     options.context_tokens = 512;
-    options.deterministic = deterministic;
+    options.prompt_path = deterministic ? PromptPath::kDeterministic : PromptPath::kUsual;
     const auto engine = Engine::load(options);
     GenerateRequest request;
     request.sampling.temperature = 0;
@@ -316,9 +316,9 @@ TEST(Engine, FastPrefillIsWhatTheMachineHas) {
   options.context_tokens = 512;
   const auto file = std::filesystem::temp_directory_path() / ("exaone-kv-fast-" + std::to_string(getpid()));
   const auto kept = [&](bool fast) {
-    options.fast_prefill = fast;
+    options.prompt_path = fast ? PromptPath::kFast : PromptPath::kUsual;
     const auto engine = Engine::load(options);
-    EXPECT_EQ(engine->info().fast_prefill, fast && has_fast_prompts());
+    EXPECT_EQ(engine->info().prompt_path == PromptPath::kFast, fast && has_fast_prompts());
     GenerateRequest request;
     request.raw = "부산에서 무엇을 볼까요?";
     request.max_tokens = 1;
@@ -329,12 +329,10 @@ TEST(Engine, FastPrefillIsWhatTheMachineHas) {
   };
   const std::string fast = kept(true);
   EXPECT_EQ(kept(false) != fast, has_fast_prompts());
-  options.fast_prefill = true;
+  options.prompt_path = PromptPath::kFast;
   if (has_fast_prompts()) {
     EXPECT_THROW(Engine::load(options)->load_cache(file), Error);
   }
-  options.deterministic = true;
-  EXPECT_THROW(Engine::load(options), Error);
   std::filesystem::remove(file);
 }
 

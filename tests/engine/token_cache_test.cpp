@@ -85,7 +85,7 @@ TEST(TokenCache, GreedyTokensAreTheReferencesOfTheLargerSuite) {
   }
 }
 
-// EngineOptions::deterministic: a prompt whose rows are called generated.
+// PromptPath::kDeterministic: a prompt whose rows are called generated.
 TEST(TokenCache, GeneratedRowsHaveTheBitsOfAPromptOfTheSameRole) {
   OpenedModel model(tiny_model("tiny-exaone4") / "tiny-exaone4.BF16.gguf", 2, Precision::kProduction);
   const std::vector<TokenId> ids = some_ids(60, static_cast<std::size_t>(model.weights.config.vocab));

@@ -30,8 +30,8 @@ bool uses_int8_activations(DType weight_type);
 // Bytes that quantize_row writes for one token of n_cols (a multiple of 64, for alignment of the next row).
 std::size_t quantized_row_bytes(std::int64_t n_cols);
 
-// Many fp32 rows are read in chunks of kChunkDepth k, in each all tokens, kChunkStride floats apart: 17 lines,
-// so that tokens' lines fall into different cache sets.
+// Many fp32 rows are read in chunks of kChunkDepth k, in each all tokens, kChunkStride floats apart: 17
+// lines, so that tokens' lines fall into different cache sets.
 inline constexpr std::int64_t kChunkDepth = 256;
 inline constexpr std::int64_t kChunkStride = kChunkDepth + 16;
 std::size_t chunk_bytes(std::int64_t n_tokens);

@@ -13,7 +13,8 @@ using u8 = std::uint8_t;
 #define EXA_INLINE [[gnu::always_inline]] inline
 #define EXA_UNROLL _Pragma("GCC unroll 16")
 
-// sum += w · x. As assembler: the compiler would overwrite other operands, move registers about and spill one.
+// sum += w · x. As assembler: the compiler would overwrite other operands, move registers about and spill
+// one.
 EXA_INLINE void add_product(__m256& sum, __m256 w, __m256 x) {
   __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(w), "x"(x));
 }

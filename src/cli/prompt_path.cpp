@@ -1,0 +1,31 @@
+#include "cli/prompt_path.h"
+
+#include "base/error.h"
+
+namespace exa {
+
+void add_prompt_path_flags(CLI::App& command, PromptPath& path) {
+  CLI::Option* const deterministic = command.add_flag_callback(
+      "--deterministic", [&path] { path = PromptPath::kDeterministic; },
+      "Compute prompts to the bit as answers are computed (slower on some machines)");
+  command
+      .add_flag_callback(
+          "--fast-prefill", [&path] { path = PromptPath::kFast; },
+          "Read prompts faster and more roughly where the processor has AMX and the weights 4 or 5 bits")
+      ->excludes(deterministic);
+}
+
+std::unique_ptr<Backend> make_backend(ThreadPool& pool, PromptPath path) {
+  const bool fast = path == PromptPath::kFast;
+  if (fast && !has_fast_prompts()) {
+    throw Error(ErrorKind::kUnsupported, "this machine has no such path: expected a processor with AMX",
+                "--fast-prefill");
+  }
+  return make_cpu_backend(pool, fast ? PromptSpeed::kFast : PromptSpeed::kUsual);
+}
+
+Role prompt_role(PromptPath path) {
+  return path == PromptPath::kDeterministic ? Role::kGenerated : Role::kPrompt;
+}
+
+}  // namespace exa
