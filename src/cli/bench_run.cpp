@@ -6,7 +6,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "cli/prompt_path.h"
+#include "engine/prompt_path.h"
 #include "kernels/isa/isa.h"
 #include "kernels/isa/matmul.h"
 #include "kernels/isa/matmul_amx_int8.h"

@@ -22,6 +22,7 @@
 #include "cli/kl_base.h"
 #include "cli/prompt_path.h"
 #include "cli/shipped_model.h"
+#include "engine/prompt_path.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
 #include "model/decoder.h"

@@ -1,6 +1,7 @@
 #include "cli/prompt_path.h"
 
 #include "base/error.h"
+#include "engine/prompt_path.h"
 
 namespace exa {
 
@@ -16,16 +17,11 @@ void add_prompt_path_flags(CLI::App& command, PromptPath& path) {
 }
 
 std::unique_ptr<Backend> make_backend(ThreadPool& pool, PromptPath path) {
-  const bool fast = path == PromptPath::kFast;
-  if (fast && !has_fast_prompts()) {
+  if (path == PromptPath::kFast && !has_fast_prompts()) {
     throw Error(ErrorKind::kUnsupported, "this machine has no such path: expected a processor with AMX",
                 "--fast-prefill");
   }
-  return make_cpu_backend(pool, fast ? PromptSpeed::kFast : PromptSpeed::kUsual);
-}
-
-Role prompt_role(PromptPath path) {
-  return path == PromptPath::kDeterministic ? Role::kGenerated : Role::kPrompt;
+  return make_cpu_backend(pool, prompt_speed(path));
 }
 
 }  // namespace exa

@@ -8,16 +8,13 @@
 
 #include "exaone/engine.h"
 #include "kernels/backend.h"
-#include "model/decoder.h"
 
 namespace exa {
 
 // --deterministic --fast-prefill. The path must outlive the command.
 void add_prompt_path_flags(CLI::App& command, PromptPath& path);
 
-// Its prompts go where their rows have prompt_role(path). `pool` outlives it. Errors: kUnsupported where the
-// machine has no such path.
+// `pool` outlives it. Errors: kUnsupported where the machine has no such path.
 std::unique_ptr<Backend> make_backend(ThreadPool& pool, PromptPath path);
-Role prompt_role(PromptPath path);
 
 }  // namespace exa

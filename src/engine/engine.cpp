@@ -13,6 +13,7 @@
 #include "engine/constraints.h"
 #include "engine/context_size.h"
 #include "engine/conversation_json.h"
+#include "engine/prompt_path.h"
 #include "engine/sampling_options.h"
 #include "engine/sequence.h"
 #include "engine/sight.h"
@@ -230,14 +231,13 @@ EngineImpl::EngineImpl(const EngineOptions& options)
       constraints_(tokenizer_),
       sight_(open_sight(options, checkpoint_, config_)),
       pool_(choose_threads(options.n_threads)),
-      backend_(make_cpu_backend(
-          pool_, options.prompt_path == PromptPath::kFast ? PromptSpeed::kFast : PromptSpeed::kUsual)),
+      backend_(make_cpu_backend(pool_, prompt_speed(options.prompt_path))),
       pack_cache_(options.pack_cache ? PackCache::of_user() : std::nullopt),
       weights_(load_checked(checkpoint_, *backend_, pack_cache_ ? &*pack_cache_ : nullptr, options)),
       settler_(weights_, pack_cache_ ? &*pack_cache_ : nullptr),
       decoder_(weights_, *backend_, kPrefillChunk),
       kv_type_(to_kv_type(options.cache_type)),
-      prompt_role_(options.prompt_path == PromptPath::kDeterministic ? Role::kGenerated : Role::kPrompt),
+      prompt_role_(prompt_role(options.prompt_path)),
       cache_(KvCache(config_, kv_type_, kPrefillChunk)),
       cache_may_outlive_(options.cache_may_outlive_engine) {
   const std::filesystem::path file = std::filesystem::absolute(options.model).lexically_normal();
