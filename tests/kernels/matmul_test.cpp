@@ -10,12 +10,11 @@
 #include <vector>
 
 #include "kernels/activations.h"
+#include "kernels/guarded_rows.h"
 #include "kernels/random_weights.h"
 
 namespace exa {
 namespace {
-
-constexpr std::int64_t kGuard = 3;  // floats behind each output row that no kernel may touch
 
 std::vector<Isa> supported() {
   std::vector<Isa> out;
@@ -47,25 +46,14 @@ std::vector<float> activations(std::int64_t n_tokens, std::int64_t n_cols, Input
 std::vector<float> multiply(Isa isa, const Matrix& w, const std::vector<float>& x, std::int64_t n_tokens,
                             std::int64_t blocks_a_call = 1 << 20) {
   const MatmulKernels& kernels = matmul_kernels(isa);
-  const std::int64_t y_stride = w.n_rows + kGuard;
-  std::vector<float> y(static_cast<std::size_t>(n_tokens * y_stride), -7.0F);
+  test::GuardedRows y(n_tokens, w.n_rows);
   const test::Activations rows = test::activations_of(kernels, w.type, w.n_cols, x.data(), n_tokens);
   Buffer scratch(matmul_scratch_bytes(w));
   for (std::int64_t b = 0; b < w.n_row_blocks(); b += blocks_a_call) {
     kernels.matmul(w, b, std::min(b + blocks_a_call, w.n_row_blocks()), rows.bytes.data(), rows.stride,
-                   n_tokens, y.data(), y_stride, scratch.data());
+                   n_tokens, y.y.data(), y.stride, scratch.data());
   }
-  for (std::int64_t t = 0; t < n_tokens; ++t) {
-    for (std::int64_t i = 0; i < kGuard; ++i) {
-      EXPECT_EQ(y[static_cast<std::size_t>(t * y_stride + w.n_rows + i)], -7.0F)
-          << "written past the last row";
-    }
-  }
-  std::vector<float> packed;
-  for (std::int64_t t = 0; t < n_tokens; ++t) {
-    packed.insert(packed.end(), y.begin() + t * y_stride, y.begin() + t * y_stride + w.n_rows);
-  }
-  return packed;
+  return y.take();
 }
 
 // Bits equal, any two NaN counting as equal.
@@ -217,8 +205,7 @@ TEST_P(MatmulTest, NanAndInfinityMakeTheRowNan) {
 std::vector<float> multiply_prompt(Isa isa, const Matrix& w, const std::vector<float>& x,
                                    std::int64_t n_tokens, std::int64_t tokens_a_call = 1 << 20,
                                    std::int64_t blocks_a_call = 1 << 20) {
-  const std::int64_t y_stride = w.n_rows + kGuard;
-  std::vector<float> y(static_cast<std::size_t>(n_tokens * y_stride), -7.0F);
+  test::GuardedRows y(n_tokens, w.n_rows);
   const std::size_t scratch_bytes = matmul_scratch_bytes(w);
   Buffer scratch(scratch_bytes + (std::size_t{1} << 17));
   std::memset(scratch.data() + scratch_bytes, 0x5a, scratch.size_bytes() - scratch_bytes);
@@ -235,19 +222,13 @@ std::vector<float> multiply_prompt(Isa isa, const Matrix& w, const std::vector<f
         kernels.prepare_prompt ? prepared.data() : reinterpret_cast<const std::byte*>(rows);
     for (std::int64_t b = 0; b < w.n_row_blocks(); b += blocks_a_call) {
       kernels.matmul_prompt(w, b, std::min(b + blocks_a_call, w.n_row_blocks()), activations,
-                            static_cast<std::size_t>(w.n_cols) * sizeof(float), n, y.data() + t * y_stride,
-                            y_stride, scratch.data());
+                            static_cast<std::size_t>(w.n_cols) * sizeof(float), n, y.y.data() + t * y.stride,
+                            y.stride, scratch.data());
     }
   }
   std::byte* const end = scratch.data() + scratch.size_bytes();
   EXPECT_EQ(std::count(scratch.data() + scratch_bytes, end, std::byte{0x5a}), 1 << 17) << "scratch overrun";
-  std::vector<float> packed;
-  for (std::int64_t t = 0; t < n_tokens; ++t) {
-    const auto row = y.begin() + t * y_stride;
-    EXPECT_EQ(std::count(row + w.n_rows, row + y_stride, -7.0F), kGuard) << "written past the last row";
-    packed.insert(packed.end(), row, row + w.n_rows);
-  }
-  return packed;
+  return y.take();
 }
 
 class PromptPathTest : public ::testing::TestWithParam<DType> {

@@ -3,14 +3,13 @@
 // Ownership and threads: values; single-threaded. Source: kernels/isa/matmul.h.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
+#include "kernels/guarded_rows.h"
 #include "kernels/isa/matmul_amx.h"
 
 namespace exa::test {
@@ -23,9 +22,7 @@ using PromptProduct = void (*)(const Matrix& weight, std::int64_t first_block, s
 inline std::vector<float> multiply(PromptProduct function, const Matrix& w, const std::vector<float>& x,
                                    std::int64_t n_tokens, std::int64_t tokens_a_call,
                                    std::int64_t blocks_a_call) {
-  constexpr std::int64_t kGuard = 3;
-  const std::int64_t y_stride = w.n_rows + kGuard;
-  std::vector<float> y(static_cast<std::size_t>(n_tokens * y_stride), -7.0F);
+  GuardedRows rows(n_tokens, w.n_rows);
   Buffer scratch(kAmxScratchBytes);
   // What an earlier call left must not matter.
   std::memset(scratch.data(), 0x7f, scratch.size_bytes());
@@ -34,16 +31,10 @@ inline std::vector<float> multiply(PromptProduct function, const Matrix& w, cons
       function(w, b, std::min(b + blocks_a_call, w.n_row_blocks()),
                reinterpret_cast<const std::byte*>(x.data() + t * w.n_cols),
                static_cast<std::size_t>(w.n_cols) * sizeof(float), std::min(tokens_a_call, n_tokens - t),
-               y.data() + t * y_stride, y_stride, scratch.data());
+               rows.y.data() + t * rows.stride, rows.stride, scratch.data());
     }
   }
-  std::vector<float> packed;
-  for (std::int64_t t = 0; t < n_tokens; ++t) {
-    const auto row = y.begin() + t * y_stride;
-    EXPECT_EQ(std::count(row + w.n_rows, row + y_stride, -7.0F), kGuard) << "written past the last row";
-    packed.insert(packed.end(), row, row + w.n_rows);
-  }
-  return packed;
+  return rows.take();
 }
 
 }  // namespace exa::test
