@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "base/error.h"
-#include "chat/grammar.h"
-#include "chat/grammar_state.h"
-#include "chat/token_masks.h"
+#include "grammar/grammar.h"
+#include "grammar/grammar_state.h"
+#include "grammar/token_masks.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 

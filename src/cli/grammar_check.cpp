@@ -13,13 +13,13 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "chat/grammar.h"
-#include "chat/grammar_state.h"
-#include "chat/token_masks.h"
 #include "cli/streams.h"
 #include "cli/tokenize.h"
 #include "engine/sampler.h"
 #include "formats/checkpoint.h"
+#include "grammar/grammar.h"
+#include "grammar/grammar_state.h"
+#include "grammar/token_masks.h"
 #include "text/tokenizer.h"
 
 namespace exa {

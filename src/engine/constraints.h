@@ -10,8 +10,8 @@
 #include <string>
 #include <utility>
 
-#include "chat/grammar_state.h"
 #include "exaone/engine.h"
+#include "grammar/grammar_state.h"
 #include "text/tokenizer.h"
 
 namespace exa {

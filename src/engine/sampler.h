@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "chat/grammar_state.h"
+#include "grammar/grammar_state.h"
 #include "text/tokenizer.h"
 
 namespace exa {

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "chat/answer.h"
-#include "chat/grammar_state.h"
 #include "engine/sampler.h"
 #include "exaone/engine.h"
+#include "grammar/grammar_state.h"
 #include "text/tokenizer.h"
 
 namespace exa {

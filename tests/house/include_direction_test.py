@@ -13,13 +13,14 @@ ROOMS = {
     "base": set(),
     "formats": {"base"},
     "text": {"formats", "base"},
+    "grammar": {"text", "base"},
     "chat": {"text", "base"},
     "kernels": {"base"},
     "parallel": {"base"},
     "model": {"kernels", "formats", "parallel", "base"},
     "convert": {"model", "text", "formats", "kernels", "base"},
-    "engine": {"model", "chat", "text", "formats", "kernels", "base"},
-    "cli": {"engine", "convert", "model", "chat", "text", "formats", "kernels", "base"},
+    "engine": {"model", "chat", "grammar", "text", "formats", "kernels", "base"},
+    "cli": {"engine", "convert", "model", "chat", "grammar", "text", "formats", "kernels", "base"},
 }
 # What other rooms may see of a room that shows some faces only; convert takes files apart and sees behind it.
 FACES = {"formats": {"formats/checkpoint.h", "formats/image.h", "formats/image_jail.h"}}
