@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "chat/jinja.h"
+#include "jinja/jinja.h"
 #include "text/utf8.h"
 
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "chat/jinja.h"
+#include "jinja/jinja.h"
 #include "text/tokenizer.h"
 
 namespace exa {

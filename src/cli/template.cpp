@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "chat/conversation.h"
-#include "chat/jinja.h"
 #include "cli/streams.h"
 #include "formats/checkpoint.h"
+#include "jinja/jinja.h"
 #include "text/tokenizer.h"
 
 namespace exa {

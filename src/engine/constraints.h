@@ -1,7 +1,7 @@
 // The grammar that a request's content follows, bound to the model's vocabulary.
 //
 // Ownership and threads: owned by the engine, one request at a time; what bind() returns is shared.
-// Source: chat/grammar.h; the last grammars are kept, because conversations and agents repeat theirs.
+// Source: grammar/grammar.h; the last grammars are kept, because conversations and agents repeat theirs.
 #pragma once
 
 #include <deque>

@@ -1,7 +1,7 @@
 // A grammar over a vocabulary, and where one sequence stands in it: which tokens may come next.
 //
 // Ownership and threads: a BoundGrammar is shared by the sequences that follow it and may be used from
-// several threads; a GrammarState belongs to one sequence. Source: chat/grammar.h.
+// several threads; a GrammarState belongs to one sequence. Source: grammar/grammar.h.
 #pragma once
 
 #include <cstdint>

@@ -14,13 +14,14 @@ ROOMS = {
     "formats": {"base"},
     "text": {"formats", "base"},
     "grammar": {"text", "base"},
-    "chat": {"text", "base"},
+    "jinja": {"text", "base"},
+    "chat": {"jinja", "text", "base"},
     "kernels": {"base"},
     "parallel": {"base"},
     "model": {"kernels", "formats", "parallel", "base"},
     "convert": {"model", "text", "formats", "kernels", "base"},
     "engine": {"model", "chat", "grammar", "text", "formats", "kernels", "base"},
-    "cli": {"engine", "convert", "model", "chat", "grammar", "text", "formats", "kernels", "base"},
+    "cli": {"engine", "convert", "model", "chat", "jinja", "grammar", "text", "formats", "kernels", "base"},
 }
 # What other rooms may see of a room that shows some faces only; convert takes files apart and sees behind it.
 FACES = {"formats": {"formats/checkpoint.h", "formats/image.h", "formats/image_jail.h"}}
