@@ -4,7 +4,7 @@
 # The optimiser is for what computes, and for what fuzzing runs a million times. Sanitizers check every line at -O0 too and
 # compile twice as fast there.
 function(exaone_compile_quickly target room)
-  if(EXAONE_SANITIZE AND NOT EXAONE_FUZZ AND NOT room MATCHES "^(base|formats|kernels|model|text)$")
+  if(EXAONE_SANITIZE AND NOT EXAONE_FUZZ AND NOT room MATCHES "^(base|formats|images|kernels|model|text)$")
     target_compile_options(${target} PRIVATE -O0 -g0)
   elseif(room MATCHES "^(jinja|chat|cli|tests)$")
     target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
@@ -44,7 +44,7 @@ function(exaone_room name)
   target_link_libraries(exaone_${name} PRIVATE exaone_flags PUBLIC Threads::Threads ${ROOM_LIBRARIES})
   exaone_compile_quickly(exaone_${name} ${name})
   # Files compiled together read the libraries' large headers once.
-  if(name MATCHES "^(formats|text|grammar|jinja|chat|engine|convert|cli)$")
+  if(name MATCHES "^(formats|images|text|grammar|jinja|chat|engine|convert|cli)$")
     set_target_properties(exaone_${name} PROPERTIES UNITY_BUILD ON)
   endif()
   if(name MATCHES "^(grammar|jinja|cli)$")

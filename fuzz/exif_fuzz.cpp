@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <span>
 
-#include "formats/image_decoders.h"
+#include "images/decoders.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const int orientation = exa::exif_orientation(std::as_bytes(std::span(data, size)));

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "base/error.h"
-#include "formats/image.h"
+#include "images/image.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const auto file = std::as_bytes(std::span(data, size));

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "cli/arrays.h"
+#include "formats/arrays.h"
 
 namespace exa {
 

@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "cli/arrays.h"
 #include "cli/shipped_model.h"
+#include "formats/arrays.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
 #include "model/decoder.h"

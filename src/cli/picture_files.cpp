@@ -3,7 +3,7 @@
 #include <span>
 
 #include "base/file.h"
-#include "formats/image.h"
+#include "images/image.h"
 
 namespace exa {
 

@@ -16,10 +16,10 @@
 
 #include "base/error.h"
 #include "base/threads.h"
-#include "cli/arrays.h"
 #include "cli/shipped_model.h"
 #include "cli/verify_pictures.h"
 #include "cli/verify_report.h"
+#include "formats/arrays.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
 #include "kernels/isa/matmul.h"

@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "cli/arrays.h"
-#include "formats/image.h"
+#include "formats/arrays.h"
+#include "images/image.h"
 
 namespace exa {
 namespace {

@@ -21,8 +21,8 @@
 
 #include "engine/token_cache.h"
 #include "formats/checkpoint.h"
-#include "formats/image.h"
-#include "formats/image_jail.h"
+#include "images/image.h"
+#include "images/jail.h"
 #include "kernels/backend.h"
 #include "model/vision.h"
 #include "text/tokenizer.h"

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "formats/image.h"
+#include "images/image.h"
 #include "model/vision_config.h"
 
 namespace exa {

@@ -12,19 +12,21 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS = {
     "base": set(),
     "formats": {"base"},
+    "images": {"base"},
     "text": {"formats", "base"},
     "grammar": {"text", "base"},
     "jinja": {"text", "base"},
     "chat": {"jinja", "text", "base"},
     "kernels": {"base"},
     "parallel": {"base"},
-    "model": {"kernels", "formats", "parallel", "base"},
+    "model": {"kernels", "formats", "images", "parallel", "base"},
     "convert": {"model", "text", "formats", "kernels", "base"},
-    "engine": {"model", "chat", "grammar", "text", "formats", "kernels", "base"},
-    "cli": {"engine", "convert", "model", "chat", "jinja", "grammar", "text", "formats", "kernels", "base"},
+    "engine": {"model", "chat", "grammar", "text", "formats", "images", "kernels", "base"},
+    "cli": {"engine", "convert", "model", "chat", "jinja", "grammar", "text", "formats", "images", "kernels", "base"},
 }
 # What other rooms may see of a room that shows some faces only; convert takes files apart and sees behind it.
-FACES = {"formats": {"formats/checkpoint.h", "formats/image.h", "formats/image_jail.h"}}
+FACES = {"formats": {"formats/checkpoint.h", "formats/arrays.h"},
+         "images": {"images/image.h", "images/jail.h"}}
 BEHIND_FACES = {"convert"}
 # These two subcommands show what the public API can do: they use nothing else, but the terminal's helpers of base.
 PUBLIC_ONLY = {"src/cli/run.cpp", "src/cli/chat.cpp"}

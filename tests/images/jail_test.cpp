@@ -1,4 +1,4 @@
-#include "formats/image_jail.h"
+#include "images/jail.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "formats/image_files.h"
+#include "images/image_files.h"
 
 namespace exa::test {
 namespace {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "formats/image.h"
+#include "images/image.h"
 
 namespace exa::test {
 

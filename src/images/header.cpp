@@ -5,8 +5,8 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "formats/image.h"
-#include "formats/image_decoders.h"
+#include "images/decoders.h"
+#include "images/image.h"
 
 namespace exa {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "formats/image_decoders.h"
+#include "images/decoders.h"
 
 namespace exa {
 namespace {

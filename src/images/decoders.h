@@ -9,7 +9,7 @@
 #include <span>
 #include <string>
 
-#include "formats/image.h"
+#include "images/image.h"
 
 namespace exa {
 

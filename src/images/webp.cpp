@@ -1,7 +1,7 @@
 #include <webp/decode.h>
 
 #include "base/error.h"
-#include "formats/image_decoders.h"
+#include "images/decoders.h"
 
 namespace exa {
 namespace {

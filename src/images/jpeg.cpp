@@ -5,7 +5,7 @@
 #include <jpeglib.h>
 
 #include "base/error.h"
-#include "formats/image_decoders.h"
+#include "images/decoders.h"
 
 namespace exa {
 namespace {

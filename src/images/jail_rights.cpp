@@ -7,7 +7,7 @@
 #include <array>
 #include <cstddef>
 
-#include "formats/image_jail.h"
+#include "images/jail.h"
 
 namespace exa {
 namespace {

@@ -1,10 +1,10 @@
-#include "formats/image.h"
+#include "images/image.h"
 
 #include <new>
 #include <utility>
 
 #include "base/error.h"
-#include "formats/image_decoders.h"
+#include "images/decoders.h"
 
 namespace exa {
 namespace {

@@ -1,4 +1,4 @@
-#include "cli/arrays.h"
+#include "formats/arrays.h"
 
 #include <algorithm>
 #include <span>

@@ -1,4 +1,4 @@
-#include "formats/image.h"
+#include "images/image.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "formats/image_files.h"
+#include "images/image_files.h"
 
 namespace exa::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "formats/image_jail.h"
+#include "images/jail.h"
 
 #include <fcntl.h>
 #include <poll.h>
