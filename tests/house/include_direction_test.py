@@ -18,8 +18,7 @@ ROOMS = {
     "jinja": {"text", "base"},
     "chat": {"jinja", "text", "base"},
     "kernels": {"base"},
-    "parallel": {"base"},
-    "model": {"kernels", "formats", "images", "parallel", "base"},
+    "model": {"kernels", "formats", "images", "base"},
     "convert": {"model", "text", "formats", "kernels", "base"},
     "engine": {"model", "chat", "grammar", "text", "formats", "images", "kernels", "base"},
     "cli": {"engine", "convert", "model", "chat", "jinja", "grammar", "text", "formats", "images", "kernels", "base"},
@@ -28,8 +27,18 @@ ROOMS = {
 FACES = {"formats": {"formats/checkpoint.h", "formats/arrays.h"},
          "images": {"images/image.h", "images/jail.h"}}
 BEHIND_FACES = {"convert"}
-# These two subcommands show what the public API can do: they use nothing else, but the terminal's helpers of base.
-PUBLIC_ONLY = {"src/cli/run.cpp", "src/cli/chat.cpp"}
+# The sub-rooms of cli and which of them each may see; files of cli itself see all.
+CLI_ROOMS = {
+    "terminal": set(),
+    "flags": {"terminal"},
+    "talk": {"flags", "terminal"},
+    "measure": {"flags", "terminal"},
+    "stages": {"flags", "terminal"},
+    "files": {"flags", "terminal"},
+}
+# What talks shows what the public API can do: these sub-rooms see it, base, and of the other rooms these headers only.
+PUBLIC_ONLY = {"terminal", "flags", "talk"}
+BESIDE_PUBLIC = {"text/utf8.h", "images/image.h"}
 PUBLIC_ROOMS = {"engine", "cli"}  # the others see only exaone/error.h of include/
 
 BANNED_NAMES = {"util", "utils", "common", "helper", "helpers", "misc", "manager"}
@@ -65,6 +74,7 @@ def text_of(path):
 def include_faults(path, text):
     """One sentence for each include that points up, sideways, or behind a room's face."""
     room = path.split("/")[1] if path.startswith("src/") else None
+    sub = path.split("/")[2] if room == "cli" and path.count("/") > 2 else None
     faults = []
     for kind, target in INCLUDE.findall(text):
         if kind == "<":
@@ -78,8 +88,10 @@ def include_faults(path, text):
             faults.append(f"{where}: a public header may include public headers only")
         elif head not in ROOMS:
             faults.append(f"{where}: name the room, as in \"{room}/{target}\"")
-        elif path in PUBLIC_ONLY and head not in {"cli", "base"}:
-            faults.append(f"{where}: this subcommand uses include/exaone only")
+        elif sub in PUBLIC_ONLY and head not in {"cli", "base"} and target not in BESIDE_PUBLIC:
+            faults.append(f"{where}: cli/{sub} uses include/exaone, base and {', '.join(sorted(BESIDE_PUBLIC))} only")
+        elif sub and head == "cli" and target.split("/")[1] not in CLI_ROOMS[sub] | {sub}:
+            faults.append(f"{where}: cli/{sub} may see {', '.join(sorted(CLI_ROOMS[sub])) or 'no other part of cli'}")
         elif head != room and head not in ROOMS[room]:
             faults.append(f"{where}: {room} may see {', '.join(sorted(ROOMS[room])) or 'no room'}")
         elif head != room and room not in BEHIND_FACES and target not in FACES.get(head, {target}):
@@ -101,6 +113,9 @@ class House(unittest.TestCase):
     def test_every_folder_of_src_is_a_known_room(self):
         rooms = {path.split("/")[1] for path in sources("src")}
         self.expect_none(sorted(f"src/{room} has no row in ROOMS" for room in rooms - ROOMS.keys()))
+        self.expect_none(sorted(f"ROOMS has an empty row: {room}" for room in ROOMS.keys() - rooms))
+        subs = {path.split("/")[2] for path in sources("src/cli") if path.count("/") > 2}
+        self.expect_none(sorted(f"src/cli/{sub} and CLI_ROOMS differ" for sub in subs ^ CLI_ROOMS.keys()))
 
     def test_includes_point_down(self):
         self.expect_none([f for path in sources("src", "include") for f in include_faults(path, text_of(path))])
@@ -144,7 +159,12 @@ class Checks(unittest.TestCase):
         self.assertTrue(include_faults("src/base/x.cpp", '#include "engine/engine.h"\n'))
         self.assertTrue(include_faults("src/kernels/x.cpp", '#include "formats/checkpoint.h"\n'))
         self.assertTrue(include_faults("src/model/x.cpp", '#include "formats/gguf.h"\n'))
-        self.assertTrue(include_faults("src/cli/run.cpp", '#include "engine/sampler.h"\n'))
+        self.assertTrue(include_faults("src/cli/talk/run.cpp", '#include "engine/sampler.h"\n'))
+        self.assertTrue(include_faults("src/cli/flags/x.h", '#include "kernels/backend.h"\n'))
+        self.assertTrue(include_faults("src/cli/terminal/x.cpp", '#include "cli/talk/run.h"\n'))
+        self.assertTrue(include_faults("src/cli/files/x.cpp", '#include "cli/measure/bench.h"\n'))
+        self.assertFalse(include_faults("src/cli/talk/x.cpp", '#include "cli/terminal/streams.h"\n'))
+        self.assertFalse(include_faults("src/cli/program.cpp", '#include "cli/measure/bench.h"\n'))
         self.assertTrue(include_faults("src/text/x.cpp", '#include "exaone/engine.h"\n'))
         self.assertTrue(include_faults("include/exaone/x.h", '#include "base/error.h"\n'))
         self.assertFalse(include_faults("src/model/x.cpp", '#include "formats/checkpoint.h"\n#include <vector>\n'))
