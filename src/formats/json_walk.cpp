@@ -14,7 +14,7 @@ using Json = nlohmann::json;
 
 // nlohmann's lexer keeps the current token twice in growing buffers: bounding tokens first bounds its memory.
 void check_token_lengths(std::string_view text, const std::string& where) {
-  constexpr std::size_t kMaxStringBytes = std::size_t{1} << 20;
+  constexpr std::size_t kMaxTokenBytes = std::size_t{1} << 20;
   constexpr std::size_t kMaxNumberBytes = 64;
   const auto refuse = [&](std::size_t begin, std::string_view what, std::size_t limit) {
     throw Error(ErrorKind::kBadInput,
@@ -27,7 +27,7 @@ void check_token_lengths(std::string_view text, const std::string& where) {
     if (text[i] == '"') {
       for (++i; i < text.size() && text[i] != '"'; ++i) {
         if (text[i] == '\\') ++i;
-        if (i - begin > kMaxStringBytes) refuse(begin, "string", kMaxStringBytes);
+        if (i - begin > kMaxTokenBytes) refuse(begin, "string", kMaxTokenBytes);
       }
     } else if ((text[i] >= '0' && text[i] <= '9') || text[i] == '-') {
       while (i + 1 < text.size() &&
@@ -89,15 +89,15 @@ class Walker : public nlohmann::json_sax<Json> {
 
 void check_unique_keys(std::string_view text, const std::string& where) {
   constexpr std::size_t kMaxDepth = 64;
-  constexpr std::size_t kMaxKeys = 4096;
+  constexpr std::size_t kMaxObjectKeys = 4096;
   std::vector<std::vector<std::string>> open_objects;
   walk_json(text, kMaxDepth, where, [&](const JsonEvent& event) {
     if (event.kind == JsonEvent::kObjectBegin) {
       open_objects.emplace_back();
     } else if (event.kind == JsonEvent::kKey) {
-      if (open_objects.back().size() == kMaxKeys) {
+      if (open_objects.back().size() == kMaxObjectKeys) {
         throw Error(ErrorKind::kBadInput,
-                    "JSON object has more than " + std::to_string(kMaxKeys) + " keys, expected at most that",
+                    "JSON object has more than " + std::to_string(kMaxObjectKeys) + " keys, expected at most that",
                     where);
       }
       open_objects.back().emplace_back(event.text);
