@@ -76,5 +76,14 @@ function(exaone_test room)
   endforeach()
   target_compile_definitions(${room}_tests PRIVATE
     EXAONE_SOURCE_DIR="${CMAKE_SOURCE_DIR}" EXAONE_SHARED_DIR="${CMAKE_SOURCE_DIR}/../shared")
-  gtest_discover_tests(${room}_tests TEST_PREFIX "${room}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+  if(EXAONE_SANITIZE)
+    # A sanitizer's start-up, and each model that a suite loads, is paid once a shard instead of once a test.
+    foreach(shard RANGE 1)
+      add_test(NAME ${room}.shard_${shard} COMMAND ${room}_tests)
+      set_tests_properties(${room}.shard_${shard} PROPERTIES TIMEOUT 1500 COST 100
+        ENVIRONMENT "GTEST_TOTAL_SHARDS=2;GTEST_SHARD_INDEX=${shard}")
+    endforeach()
+  else()
+    gtest_discover_tests(${room}_tests TEST_PREFIX "${room}." DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+  endif()
 endfunction()

@@ -1,8 +1,6 @@
 // Answers: however the text is cut, the parser says what it says of the whole; what it says is whole
 // characters; a finished call's arguments are JSON; and without tools it is what a reader of the finished
 // text would say.
-#include <fuzzer/FuzzedDataProvider.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -124,8 +122,9 @@ Parts read_whole(std::string_view text, const AnswerOptions& options) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  FuzzedDataProvider input(data, size);
-  const auto flags = input.ConsumeIntegral<std::uint8_t>();
+  // The last byte says how it is read, so that seeds are texts.
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  const unsigned flags = size > 0 ? data[size - 1] : 0;
   AnswerOptions options;
   options.in_reasoning = (flags & 1) != 0;
   options.calls = (flags & 2) != 0;
@@ -134,7 +133,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if ((flags & 16) != 0) options.stop = {"###", "\n\n", "끝"};
   if ((flags & 32) != 0) options.stop.emplace_back("<");
   std::string text;
-  exa::append_replacing_invalid(text, input.ConsumeRemainingBytesAsString());
+  exa::append_replacing_invalid(text, bytes.substr(0, size > 0 ? size - 1 : 0));
 
   const Parts whole = parse(text, options, 0);
   for (const std::size_t most : {1, 3, 12}) require(parse(text, options, most) == whole);

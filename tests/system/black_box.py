@@ -54,6 +54,10 @@ class BlackBox(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.scratch = Path(folder.name)
 
+    def require_program(self, name):
+        """A test that leaves something out for want of a package does not pass."""
+        self.assertIsNotNone(shutil.which(name), f"{name} is missing; tools/setup/install_packages.sh installs it")
+
     def succeed(self, *arguments, **options):
         """stdout as text of a run that must exit 0."""
         done = exaone(*arguments, **options)

@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import unittest
 
@@ -67,10 +66,10 @@ class Shells(BlackBox):
             script = self.succeed("completion", shell)
             for word in ("chat", "run", "quantize", "reasoning-budget"):
                 self.assertIn(word, script)
-            if shutil.which(shell):
-                path = self.scratch / shell
-                path.write_text(script)
-                subprocess.run([shell, "-n", path], check=True, timeout=30)
+            self.require_program(shell)
+            path = self.scratch / shell
+            path.write_text(script)
+            subprocess.run([shell, "-n", path], check=True, timeout=30)
 
     def test_bash_completes(self):
         script = self.scratch / "complete"
@@ -85,8 +84,8 @@ class Shells(BlackBox):
         self.assertEqual(complete("exaone", "run", "--think"), ["on", "off", "auto"])
         self.assertEqual(complete("exaone", "chat", "--image-jail"), ["auto", "on", "off"])
 
-    @unittest.skipUnless(shutil.which("fish"), "needs fish")
     def test_fish_completes(self):
+        self.require_program("fish")
         script = self.scratch / "complete.fish"
         script.write_text(self.succeed("completion", "fish"))
 
@@ -108,10 +107,10 @@ class Shells(BlackBox):
         self.assertTrue(page.startswith(".TH EXAONE-RUN 1"))
         self.assertIn("\\-\\-reasoning\\-budget", page)
         self.fail_with(USAGE, "man", "nonsense")
-        if shutil.which("groff"):
-            done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-Kutf8"], input=page.encode(), capture_output=True, timeout=30,
-                                  check=True)
-            self.assertEqual(done.stderr, b"")
+        self.require_program("groff")
+        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-Kutf8"], input=page.encode(), capture_output=True, timeout=30,
+                              check=True)
+        self.assertEqual(done.stderr, b"")
 
 
 if __name__ == "__main__":

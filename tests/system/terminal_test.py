@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -98,8 +97,11 @@ class Screen:
         self.tmux("kill-server", check=False)
 
 
-@unittest.skipUnless(shutil.which("tmux"), "needs tmux")
 class Terminal(BlackBox):
+    def setUp(self):
+        super().setUp()
+        self.require_program("tmux")
+
     def open(self, columns, *flags, **environment):
         home = self.scratch / "home"
         home.mkdir(exist_ok=True)

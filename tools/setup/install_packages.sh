@@ -3,10 +3,11 @@
 set -euo pipefail
 
 packages=(
-  g++ cmake ninja-build pkg-config
+  g++ ccache cmake ninja-build pkg-config
   libcli11-dev libedit-dev libfmt-dev libjpeg62-turbo-dev libpng-dev libspdlog-dev libssl-dev libutf8proc-dev
   libwebp-dev libxxhash-dev nlohmann-json3-dev
-  libgtest-dev libpcre2-dev python3
+  libbenchmark-dev libgtest-dev libpcre2-dev python3
+  fish groff tmux zsh
 )
 
 missing=()

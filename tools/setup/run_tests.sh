@@ -1,5 +1,6 @@
 #!/bin/bash
-# run_tests.sh JOBS PRESET...: builds each preset, runs its tests, and closes with one line over all of them.
+# run_tests.sh JOBS PRESET...: builds each preset, runs its tests, says what was slow and what was skipped, and closes with one
+# line over all of them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -19,6 +20,7 @@ for preset in "$@"; do
     echo "ctest did not finish for preset $preset" >&2
     exit 1
   }
+  python3 tools/setup/test_summary.py "build/$preset/Testing/Temporary/LastTest.log"
   failed=$((failed + bad))
   passed=$((passed + total - bad))
 done
