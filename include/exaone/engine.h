@@ -1,9 +1,9 @@
 // exaone.cpp's C++ API: load a model, ask it something, read the answer as a stream of events.
 //
 // Ownership and threads: an Engine owns model, tokenizer and threads; it may be used from several threads,
-// requests run one after the other. A Generation belongs to one caller; cancel() may be called from any
-// thread and from a signal handler. Source: the conversation format is OpenAI's chat messages; sampling
-// defaults are the model card's.
+// requests run one after the other, first come, first served. cancel() may be called from any thread and from
+// a signal handler.
+// Source: the conversation format is OpenAI's chat messages; sampling defaults are the model card's.
 #pragma once
 
 #include <atomic>
@@ -171,13 +171,13 @@ struct Event {
     kFinished,   // reason and usage; the last event
   };
   Kind kind = Kind::kPrefill;
-  std::string_view text;  // valid during the call; whole UTF-8 characters
+  std::string text;  // whole UTF-8 characters
   std::int64_t prefilled_tokens = 0;
   FinishReason reason = FinishReason::kStop;
   Usage usage;
-  int index = 0;          // of the call in this answer: 0, 1, …
-  std::string_view id;    // of the call, valid during the event
-  std::string_view name;  // of the function, valid during the event
+  int index = 0;     // of the call in this answer: 0, 1, …
+  std::string id;    // of the call
+  std::string name;  // of the function
 };
 
 // The whole of it. What the events say adds up to the same but for a call that a token limit cut short after

@@ -95,7 +95,7 @@ void AnswerView::show(const Event& event) {
       if (style_.markdown) {
         write_out(markdown_.push(for_terminal(event.text)));
       } else {
-        write_out(style_.terminal ? for_terminal(event.text) : std::string(event.text));
+        write_out(style_.terminal ? for_terminal(event.text) : event.text);
       }
       at_line_start_ = event.text.ends_with('\n');
       return;

@@ -71,7 +71,7 @@ class FakeEngine final : public Engine {
         if (pause_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(pause_ms));
         Event event;
         event.kind = kind;
-        event.text = std::string_view(text).substr(i, n);
+        event.text = text.substr(i, n);
         event.index = static_cast<int>(said.tool_calls.size()) - 1;
         to += event.text;
         on_event(event);
