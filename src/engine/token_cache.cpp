@@ -31,6 +31,7 @@ std::span<const float> TokenCache::append(Decoder& decoder, std::span<const Toke
                         .role = role};
   try {
     keys_.reserve(keys_.size() + ids.size());
+    kv_.reserve(static_cast<std::int64_t>(ids.size()));
     const std::span<const float> logits = decoder.step({&slice, 1});
     for (std::size_t i = 0; i < ids.size(); ++i) keys_.push_back(key_of(i, ids, keys));
     return logits;

@@ -54,7 +54,11 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
       const StepSlice& slice = slices[s];
       if (slice.role != role) continue;
       const auto n_tokens = static_cast<std::int64_t>(slice.ids.size());
-      slice.cache->reserve(n_tokens);
+      if (slice.cache->room() < n_tokens) {
+        throw Error(ErrorKind::kInternal, "a slice of " + std::to_string(n_tokens) +
+                                              " rows, its cache has room for " +
+                                              std::to_string(slice.cache->room()));
+      }
       attention_slices_[s] = {.kv = {},
                               .first_row = static_cast<std::int64_t>(ids_.size()),
                               .n_tokens = n_tokens,

@@ -32,7 +32,7 @@ enum class Role { kGenerated, kPrompt };
 
 // One sequence's share of a step: its next tokens, which stand at positions cache->length() …
 struct StepSlice {
-  KvCache* cache;
+  KvCache* cache;                             // with room for them
   std::span<const std::int32_t> ids;          // valid token ids
   std::span<const std::int32_t> logits_rows;  // indices into ids, ascending, whose logits are wanted
   std::span<const GivenRow> given_rows = {};
@@ -49,7 +49,8 @@ class Decoder {
 
   // Runs all slices together and advances their caches. Returns the wanted logits [n, vocab] f32, slice by
   // slice in the order of logits_rows; they stay valid until the next step. Bits of a row depend on its own
-  // sequence only.
+  // sequence only. What a single slice may fail of, its caller has seen to before: ids, positions, room in
+  // the cache. Errors: kInternal where it has not; a step that stopped half way leaves caches to be emptied.
   std::span<const float> step(std::span<const StepSlice> slices);
 
   // Called with (i, rows): the residual stream before layer i as rows [n_tokens, hidden], i = 0 the

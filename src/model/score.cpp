@@ -49,6 +49,7 @@ void score(Decoder& decoder, KvCache& cache, std::span<const std::int32_t> ids,
                           .logits_rows = rows,
                           .given_rows = given_here,
                           .role = role};
+    cache.reserve(static_cast<std::int64_t>(n));
     const std::span<const float> logits = decoder.step({&slice, 1});
     for (std::size_t i = 0; i < rows.size(); ++i) {
       on_logits(done++, logits.subspan(i * static_cast<std::size_t>(vocab), static_cast<std::size_t>(vocab)));

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -52,6 +53,10 @@ std::vector<float> logits_of(Loaded& model, const std::vector<std::int32_t>& ids
   return all;
 }
 
+void make_room(const std::vector<StepSlice>& slices) {
+  for (const StepSlice& slice : slices) slice.cache->reserve(static_cast<std::int64_t>(slice.ids.size()));
+}
+
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -94,6 +99,7 @@ TEST(Decoder, BitsDoNotDependOnOtherSequences) {
     if (i == 10) slices.push_back({&cache_b, std::span(b).first(10), {}});
     if (i > 10) slices.push_back({&cache_b, std::span(b).subspan(i - 1, 1), {}});
     slices.push_back({&cache_a, std::span(a).subspan(i, 1), last});
+    make_room(slices);
     const std::span<const float> logits = decoder.step(slices);
     together.insert(together.end(), logits.begin(), logits.end());
   }
@@ -131,6 +137,7 @@ TEST(Decoder, BitsOfARowFollowFromItsRole) {
         done_b += 3;
       }
       done += n;
+      make_room(slices);
       const std::span<const float> logits =
           decoder.step(slices).first(static_cast<std::size_t>(config.vocab));
       if (done >= 30) out.insert(out.end(), logits.begin(), logits.end());
@@ -166,6 +173,47 @@ TEST(Decoder, TruncatedCacheContinuesLikeAFreshOne) {
   const std::vector<float> fresh = logits_of(model, whole, 16);
   const std::vector<float> expected(fresh.end() - static_cast<std::ptrdiff_t>(continued.size()), fresh.end());
   EXPECT_TRUE(same_bits(expected, continued));
+}
+
+// Blocks that another sequence gave back hold nothing of it.
+TEST(Decoder, UsedBlocksGiveTheSameBits) {
+  Loaded model(kModels / "tiny-exaone4-hybrid", 2);
+  const ModelConfig& config = model.weights.config;
+  Decoder decoder(model.weights, *model.backend, 16);
+  const auto pool = std::make_shared<KvPool>(KvShape(config).block_bytes(KvType::kBF16),
+                                             KvCache::bytes_for(config, KvType::kBF16, 16, 100));
+  const auto all_logits = [&](unsigned seed, std::vector<float>& out) {
+    KvCache cache(pool, config, KvType::kBF16, 16);
+    std::vector<std::int32_t> positions(100);
+    std::iota(positions.begin(), positions.end(), 0);
+    score(
+        decoder, cache, some_ids(100, config.vocab, seed), positions, 16,
+        [&](std::size_t, std::span<const float> row) { out.insert(out.end(), row.begin(), row.end()); },
+        Role::kGenerated);
+  };
+  std::vector<float> first, again, other;
+  all_logits(21, first);
+  all_logits(22, other);
+  all_logits(21, again);
+  EXPECT_TRUE(same_bits(first, again));
+  EXPECT_TRUE(same_bits(other, logits_of(model, some_ids(100, config.vocab, 22), 16)));
+  EXPECT_LE(pool->size_bytes(), KvCache::bytes_for(config, KvType::kBF16, 16, 100));
+}
+
+// Room is made before the step, which then cannot fail for one of its sequences.
+TEST(Decoder, AStepMakesNoRoom) {
+  Loaded model(kModels / "tiny-exaone4", 1);
+  Decoder decoder(model.weights, *model.backend, 8);
+  KvCache cache(model.weights.config, KvType::kBF16, 8);
+  const std::vector<std::int32_t> ids{1, 2, 3};
+  const StepSlice slice{&cache, ids, {}};
+  cache.reserve(2);
+  EXPECT_THROW(decoder.step({&slice, 1}), Error);
+  EXPECT_EQ(cache.length(), 0);
+  cache.reserve(3);
+  decoder.step({&slice, 1});
+  EXPECT_EQ(cache.length(), 3);
+  EXPECT_EQ(cache.room(), 0);
 }
 
 TEST(Decoder, WrongIdsAndPositionsAreErrors) {

@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <random>
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "model/kv_pool.h"
 
 namespace exa {
 namespace {
@@ -80,7 +83,9 @@ void append(KvCache& cache, std::int64_t n_tokens) {
 
 TEST(KvCache, HeldBlocksComeBackAndTheirMemoryIsUsedAgain) {
   const std::int64_t window = 100;
-  KvCache cache(two_layers(window), KvType::kBF16, 8);
+  const ModelConfig config = two_layers(window);
+  const auto pool = std::make_shared<KvPool>(kv_block_bytes(KvType::kBF16, 2, 16));
+  KvCache cache(pool, config, KvType::kBF16, 8);
   append(cache, 1000);
   const KvView before = cache.view(0);
   const std::vector<std::byte*> held(before.blocks, before.blocks + before.n_blocks);
@@ -89,13 +94,13 @@ TEST(KvCache, HeldBlocksComeBackAndTheirMemoryIsUsedAgain) {
   EXPECT_EQ(cache.truncate(2000), 1000);  // the rings do not reach, what was held is what is left
   const KvView after = cache.view(0);
   EXPECT_EQ(std::vector<std::byte*>(after.blocks, after.blocks + after.n_blocks), held);
-  const std::size_t n_bytes = cache.size_bytes();
+  const std::size_t n_bytes = pool->size_bytes();
   for (int i = 0; i < 5; ++i) {
     append(cache, 3000);
     EXPECT_EQ(cache.truncate(996), 996);
     cache.hold();
   }
-  EXPECT_LE(cache.size_bytes(), n_bytes + kv_block_bytes(KvType::kBF16, 2, 16) * 100);
+  EXPECT_LE(pool->size_bytes(), n_bytes + kv_block_bytes(KvType::kBF16, 2, 16) * 100);
   EXPECT_EQ(cache.truncate(0), 0);
   append(cache, 3000);
   EXPECT_EQ(cache.truncate(996), 0);  // nothing is held any more
@@ -212,6 +217,101 @@ TEST(KvCache, WithoutWindowsEveryPrefixStays) {
     cache.advance(64);
   }
   EXPECT_EQ(cache.truncate(3), 3);
+}
+
+constexpr std::size_t kBlock = kv_block_bytes(KvType::kBF16, 2, 16);
+
+TEST(KvPool, ABlockIsFreeBehindItsLastHolder) {
+  KvPool pool(kBlock, 3 * kBlock + 1);
+  EXPECT_EQ(pool.n_free(), 3u);
+  std::byte* const block = pool.take();
+  std::fill_n(block, kBlock, std::byte{7});
+  pool.share(block);
+  pool.release(block);
+  EXPECT_EQ(pool.n_used(), 1u);
+  EXPECT_EQ(block[0], std::byte{7});
+  pool.release(block);
+  EXPECT_EQ(pool.n_used(), 0u);
+  std::set<std::byte*> taken;
+  for (int i = 0; i < 3; ++i) {
+    std::byte* const next = pool.take();
+    EXPECT_EQ(std::count(next, next + kBlock, std::byte{0}), static_cast<std::ptrdiff_t>(kBlock));
+    taken.insert(next);
+  }
+  EXPECT_EQ(taken.size(), 3u);
+  EXPECT_TRUE(taken.contains(block));
+  EXPECT_LE(pool.size_bytes(), 3 * kBlock);
+  EXPECT_THROW(pool.take(), Error);
+  for (std::byte* const each : taken) pool.release(each);
+  EXPECT_EQ(pool.n_free(), 3u);
+}
+
+TEST(KvCache, BlocksComeBack) {
+  const ModelConfig config = two_layers(24);
+  const auto pool = std::make_shared<KvPool>(kBlock);
+  {
+    KvCache cache(pool, config, KvType::kBF16, 8);
+    append(cache, 320);
+    EXPECT_EQ(pool->n_used(), 10u + 2);
+    EXPECT_EQ(cache.truncate(310), 310);
+    EXPECT_EQ(pool->n_used(), 10u + 2);
+    cache.hold();
+    append(cache, 90);
+    EXPECT_EQ(pool->n_used(), 13u + 2 + 2);
+    EXPECT_EQ(cache.truncate(310), 310);
+    EXPECT_EQ(pool->n_used(), 10u + 2);
+    cache.reserve(8);
+    KvCache moved(std::move(cache));
+    append(moved, 100);
+    EXPECT_EQ(moved.truncate(0), 0);
+    EXPECT_EQ(pool->n_used(), 0u);
+    append(moved, 100);
+    KvCache other(pool, config, KvType::kBF16, 8);
+    append(other, 40);
+    EXPECT_EQ(pool->n_used(), (4u + 2) + (2u + 2));
+  }
+  EXPECT_EQ(pool->n_used(), 0u);
+}
+
+// A pool of what bytes_for() says never runs short, whatever is held and taken back; one of less refuses rows
+// before anything changed.
+TEST(KvCache, TheBudgetIsKept) {
+  std::minstd_rand random(11);
+  const auto below = [&random](std::int64_t n) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint_fast32_t>(n));
+  };
+  const ModelConfig config = two_layers(70);
+  for (const std::int64_t context : {100, 200, 640}) {
+    const std::size_t enough = KvCache::bytes_for(config, KvType::kBF16, 40, context);
+    KvCache cache(std::make_shared<KvPool>(kBlock, enough), config, KvType::kBF16, 40);
+    for (int step = 0; step < 2000; ++step) {
+      const std::int64_t what = below(6);
+      if (what == 0) cache.hold();
+      if (what == 1) cache.truncate(below(cache.length() + 1));
+      const std::int64_t n = std::min(1 + below(40), context - cache.length());
+      cache.reserve(n);
+      cache.advance(n);
+    }
+  }
+
+  const auto pool = std::make_shared<KvPool>(kBlock, 9 * kBlock);
+  KvCache cache(pool, config, KvType::kBF16, 40);
+  append(cache, 120);
+  EXPECT_EQ(pool->n_free(), 1u);
+  try {
+    cache.reserve(40);
+    FAIL() << "expected an error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kMemory);
+    EXPECT_EQ(error.message(), "keys and values need " + std::to_string(2 * kBlock) + " bytes more, " +
+                                   std::to_string(kBlock) + " are free");
+  }
+  EXPECT_EQ(pool->n_free(), 1u);
+  EXPECT_EQ(cache.length(), 120);
+  EXPECT_EQ(cache.room(), 0);
+  append(cache, 8);
+  cache.truncate(0);
+  append(cache, 100);
 }
 
 // Section 6.6, ollama 14909: a window layer keeps its window and a step (4 blocks), only a global one the

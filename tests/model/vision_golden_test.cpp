@@ -80,6 +80,7 @@ struct Seer {
           .logits_rows = wanted,
           .given_rows = given,
           .role = precision == Precision::kExact ? Role::kGenerated : Role::kPrompt};
+      cache.reserve(n);
       const std::span<const float> out = decoder.step({&slice, 1});
       logits.insert(logits.end(), out.begin(), out.end());
     }

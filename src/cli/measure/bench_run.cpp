@@ -55,6 +55,7 @@ class Runner {
       for (std::int32_t& id : ids_) id = draw();
       const auto last = static_cast<std::int32_t>(n - 1);
       const StepSlice slice{&cache, ids_, {&last, wants_logits && n_tokens == 0 ? 1U : 0U}, {}, prompt_role_};
+      cache.reserve(n);
       decoder_.step({&slice, 1});
     }
   }
@@ -65,6 +66,7 @@ class Runner {
     slices_.clear();
     for (std::size_t i = 0; i < caches_.size(); ++i) {
       ids_[i] = draw();
+      caches_[i].reserve(1);
       slices_.push_back({&caches_[i], {&ids_[i], 1}, {&kOnly, 1}});
     }
     decoder_.step(slices_);
