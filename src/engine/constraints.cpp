@@ -61,10 +61,15 @@ std::shared_ptr<BoundGrammar> Constraints::bind(const GenerateRequest& request, 
       static_cast<int>(constraint.kind),          constraint.text,          constraint.choices,         tools,
       static_cast<int>(request.tool_choice.kind), request.tool_choice.name, request.parallel_tool_calls};
   const std::string name = key.dump(-1, ' ', false, Json::error_handler_t::replace);
-  for (const auto& [known, grammar] : recent_) {
-    if (known == name) return grammar;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [known, grammar] : recent_) {
+      if (known == name) return grammar;
+    }
   }
+  // Without the lock: a schema may take long, and others need not wait for it.
   Grammar grammar = tools.is_null() ? grammar_of(constraint) : tool_grammar(request, tools);
+  const std::lock_guard lock(mutex_);
   if (!vocabulary_) vocabulary_ = std::make_shared<const TokenMasks>(*tokenizer_);
   auto bound = std::make_shared<BoundGrammar>(std::move(grammar), vocabulary_);
   recent_.emplace_front(name, bound);

@@ -1,11 +1,12 @@
 // The grammar that a request's content follows, bound to the model's vocabulary.
 //
-// Ownership and threads: owned by the engine, one request at a time; what bind() returns is shared.
+// Ownership and threads: several threads may bind at once; what bind() returns is shared.
 // Source: grammar/grammar.h; the last grammars are kept, because conversations and agents repeat theirs.
 #pragma once
 
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -26,6 +27,7 @@ class Constraints {
 
  private:
   const Tokenizer* tokenizer_;
+  std::mutex mutex_;                              // of the rest
   std::shared_ptr<const TokenMasks> vocabulary_;  // made when it is first wanted
   std::deque<std::pair<std::string, std::shared_ptr<BoundGrammar>>> recent_;
 };

@@ -1,79 +1,150 @@
 #include "engine/sequence.h"
 
+#include <algorithm>
 #include <utility>
 
-#include "text/utf8.h"
-
 namespace exa {
-Sequence::Sequence(const Tokenizer& tokenizer, SequenceOptions options)
+namespace {
+
+double seconds_between(Sequence::Time from, Sequence::Time to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+// A call that was cut short is no call: its text is content.
+void take_back_broken_calls(const AnswerParser& parser, Answer& answer) {
+  const auto& broken = parser.broken_calls();
+  for (auto call = broken.rbegin(); call != broken.rend(); ++call) {
+    answer.tool_calls.erase(answer.tool_calls.begin() + call->index);
+  }
+  for (const auto& call : broken) {
+    if (!answer.content.empty()) answer.content += '\n';
+    answer.content += call.text;
+  }
+}
+
+}  // namespace
+
+Sequence::Sequence(const Tokenizer& tokenizer, Prepared request, Role prompt_role, const CancelToken* cancel)
     : tokenizer_(&tokenizer),
-      options_(std::move(options)),
-      decoder_(tokenizer),
-      parser_(options_.answer),
-      sampler_(options_.sampling) {}
-
-bool Sequence::inside_character() const {
-  return incomplete_tail(tail_) > 0;
+      request_(std::move(request)),
+      prompt_role_(prompt_role),
+      cancel_(cancel),
+      writer_(tokenizer, std::move(request_.answer)) {
+  Usage& usage = answer_.usage;
+  usage.prompt_tokens = n_prompt();
+  usage.images = static_cast<std::int64_t>(request_.pictures.size());
+  for (const PlacedPicture& placed : request_.pictures) usage.image_tokens += placed.picture.n_tokens;
 }
 
-// The model's next tokens are those of the text, which ends the reasoning.
-void Sequence::end_reasoning(const std::string& text) {
-  for (const TokenId id : tokenizer_->encode(text, true)) written_.push_back(id);
-  options_.reasoning_budget.reset();
+Event& Sequence::emit(Event::Kind kind) {
+  Event& event = events_.emplace_back();
+  event.kind = kind;
+  event.prefilled_tokens = std::min(cache_->length(), n_prompt());
+  event.reason = answer_.reason;
+  event.usage = answer_.usage;
+  return event;
 }
 
-std::optional<FinishReason> Sequence::advance(std::span<const float> logits) {
-  parser_.clear_pieces();
-  const bool reasoning = parser_.in_reasoning();
-  if (reasoning && written_.empty() && !inside_character() && options_.reasoning_budget &&
-      n_reasoning_ >= *options_.reasoning_budget) {
-    end_reasoning(options_.budget_end);
-  }
-  if (written_.empty()) {
-    if (!reasoning && options_.grammar && !grammar_) {
-      grammar_.emplace(options_.grammar, n_reasoning_ > 0 ? GrammarState::Begin::kAfterReasoning
-                                                          : GrammarState::Begin::kAtText);
+void Sequence::emit_pieces() {
+  for (const AnswerPiece& piece : writer_.pieces()) {
+    switch (piece.kind) {
+      case AnswerPiece::Kind::kReasoning:
+        answer_.reasoning += piece.text;
+        emit(Event::Kind::kReasoning).text = piece.text;
+        break;
+      case AnswerPiece::Kind::kContent:
+        answer_.content += piece.text;
+        emit(Event::Kind::kContent).text = piece.text;
+        break;
+      case AnswerPiece::Kind::kCall: {
+        answer_.tool_calls.push_back({writer_.call_id(piece.index), piece.text, {}});
+        Event& event = emit(Event::Kind::kToolCall);
+        event.id = answer_.tool_calls.back().id;
+        event.name = piece.text;
+        break;
+      }
+      case AnswerPiece::Kind::kArguments:
+        answer_.tool_calls.back().arguments += piece.text;
+        emit(Event::Kind::kArguments).text = piece.text;
+        break;
     }
-    GrammarState* const grammar = grammar_ ? &*grammar_ : nullptr;
-    const std::optional<TokenId> id = sampler_.sample(logits, options_.n_prompt + n_generated_, grammar);
-    if (!id || (grammar && !grammar->accept(*id))) return FinishReason::kError;
-    last_ = *id;
-    if (reasoning && options_.owes_content && tokenizer_->ends_generation(last_))
-      end_reasoning(kReasoningEnd);
+    events_.back().index = piece.index;
   }
-  if (!written_.empty()) {
-    last_ = written_.front();
-    written_.pop_front();
-  }
-  ++n_generated_;
-  sampler_.accept(last_);
-  if (reasoning) ++n_reasoning_;
-  if (tokenizer_->ends_generation(last_)) return FinishReason::kStop;
-  // Control tokens are nothing to read: a turn that the model invents leaves no marks in the text.
-  if (tokenizer_->kind(last_) != TokenKind::kControl) {
-    parser_.push(decoder_.push(last_));
-    tail_ += tokenizer_->token_bytes(last_);
-    if (tail_.size() > 8) tail_.erase(0, tail_.size() - 8);
-  }
-  if (!parser_.stopped_by().empty()) return FinishReason::kStop;
-  if (n_generated_ >= options_.max_tokens) return FinishReason::kLength;
-  return std::nullopt;
 }
 
-void Sequence::flush() {
-  parser_.clear_pieces();
-  parser_.push(decoder_.finish());
-  parser_.finish();
+void Sequence::begin(TokenCache& cache, Time now) {
+  state_ = State::kPrefill;
+  began_ = now;
+  cache_ = &cache;
+  answer_.usage.cached_tokens = cache.keep_shared(request_.ids, request_.keys);
 }
 
-std::string Sequence::call_id(int index) const {
-  constexpr std::string_view kLetters = "0123456789abcdefghijklmnopqrstuvwxyz";
-  const auto place =
-      static_cast<std::uint64_t>(options_.n_prompt) * 65536 + static_cast<std::uint64_t>(index);
-  auto rest = static_cast<std::uint64_t>(uniform_at(~options_.sampling.seed, place) * 0x1p52);
-  std::string id = "call_";
-  for (int i = 0; i < 10; ++i, rest /= kLetters.size()) id += kLetters[rest % kLetters.size()];
-  return id;
+std::span<PlacedPicture> Sequence::pictures_to_see() {
+  const auto first =
+      std::find_if(request_.pictures.begin(), request_.pictures.end(),
+                   [this](const auto& placed) { return placed.end() > cache_->length() && !placed.rows; });
+  return {first, request_.pictures.end()};
+}
+
+void Sequence::count_pictures(const std::optional<Sight::Seen>& seen, double seconds) {
+  answer_.usage.image_seconds = seconds;
+  if (!seen) return;
+  answer_.usage.encoded_images = seen->n_encoded;
+  answer_.usage.reused_images = seen->n_found;
+}
+
+StepSlice Sequence::next_slice(std::int64_t budget) {
+  if (state_ == State::kDecode) {
+    last_ = writer_.last();
+    logits_row_ = 0;
+    StepSlice slice = cache_->append({&last_, 1});
+    slice.logits_rows = {&logits_row_, 1};
+    slice.role = Role::kGenerated;
+    return slice;
+  }
+  const std::int64_t done = cache_->length();
+  const std::int64_t n = std::min(budget, n_prompt() - done);
+  const auto first = static_cast<std::size_t>(done);
+  const auto count = static_cast<std::size_t>(n);
+  given_ = given_rows(request_.pictures, done, n);
+  logits_row_ = static_cast<std::int32_t>(n - 1);
+  StepSlice slice = cache_->append(std::span(request_.ids).subspan(first, count),
+                                   std::span(request_.keys).subspan(first, count));
+  if (done + n == n_prompt()) slice.logits_rows = {&logits_row_, 1};
+  slice.given_rows = given_;
+  slice.role = prompt_role_;
+  return slice;
+}
+
+std::optional<FinishReason> Sequence::take(std::span<const float> logits, Time now) {
+  if (state_ == State::kPrefill) {
+    emit(Event::Kind::kPrefill);
+    if (cache_->length() < n_prompt()) return std::nullopt;
+    if (request_.begins_turn) cache_->hold();
+    answer_.usage.prefill_seconds = seconds_between(std::exchange(began_, now), now);
+    state_ = State::kDecode;
+  }
+  const auto reason = writer_.advance(logits.first(std::min(logits.size(), tokenizer_->vocab_size())));
+  emit_pieces();
+  return reason;
+}
+
+void Sequence::finish(FinishReason reason, Time now) {
+  answer_.reason = reason;
+  writer_.flush();
+  emit_pieces();
+  take_back_broken_calls(writer_.parser(), answer_);
+  answer_.stop = writer_.parser().stopped_by();
+  Usage& usage = answer_.usage;
+  usage.completion_tokens = writer_.n_generated();
+  usage.reasoning_tokens = writer_.n_reasoning();
+  const double seconds = seconds_between(began_, now);
+  if (state_ == State::kPrefill) usage.prefill_seconds = seconds;
+  if (writer_.n_generated() > 0) usage.decode_seconds = seconds;
+  emit(Event::Kind::kFinished);
+  state_ = State::kFinished;
+  // Keys and values that are no numbers must not meet the next request.
+  if (reason == FinishReason::kError) cache_->clear();
 }
 
 }  // namespace exa

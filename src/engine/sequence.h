@@ -1,76 +1,85 @@
-// One request under way: its tokens, the text they became, and when it is over.
+// One request under way: what rows it wants of the next step, and what it makes of their logits.
 //
-// Ownership and threads: borrows the tokenizer; belongs to one request, one thread.
-// Source: exaone-models specification 5.5 (what ends an answer) and 6.5 (reasoning, content, calls).
+// It waits, begins on a cache, puts its prompt there, writes its answer, and is finished. It neither runs the
+// model nor measures time: the loop does, and tells it.
+// Ownership and threads: owns its Prepared, answer and events; borrows tokenizer, cancel token and, from
+// begin() on, the cache, which is its alone until it is finished or gone. One thread at a time. Source:
+// exaone-models specification 5.5 and 5.6 (what ends an answer, what prompts share).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <deque>
-#include <memory>
 #include <optional>
 #include <span>
-#include <string>
+#include <utility>
 #include <vector>
 
-#include "chat/answer.h"
-#include "engine/sampler.h"
+#include "engine/answer_writer.h"
+#include "engine/request.h"
+#include "engine/sight.h"
+#include "engine/token_cache.h"
 #include "exaone/engine.h"
-#include "grammar/grammar_state.h"
-#include "text/tokenizer.h"
+#include "model/decoder.h"
 
 namespace exa {
 
-struct SequenceOptions {
-  AnswerOptions answer;
-  SamplingValues sampling;
-  std::int64_t n_prompt = 0;    // tokens in front of the answer
-  std::int64_t max_tokens = 1;  // the most this sequence generates, at least 1
-  // Tokens of thinking after which budget_end is written in the model's place; unset: no limit.
-  std::optional<std::int64_t> reasoning_budget;
-  std::string budget_end;                 // ends with Sequence::kReasoningEnd
-  bool owes_content = false;              // it may not end with its thoughts
-  std::shared_ptr<BoundGrammar> grammar;  // what the content follows; null: nothing
-};
-
 class Sequence {
  public:
-  // What ends thinking as a model ends it.
-  static constexpr const char* kReasoningEnd = "\n</think>\n\n";
+  enum class State { kWaiting, kPrefill, kDecode, kFinished };
+  using Time = std::chrono::steady_clock::time_point;
 
-  Sequence(const Tokenizer& tokenizer, SequenceOptions options);
+  // prompt_role: of the prompt's rows. cancel: null for none, else it lives as long as this.
+  Sequence(const Tokenizer& tokenizer, Prepared request, Role prompt_role, const CancelToken* cancel);
 
-  // Takes the next token from the logits [vocab] of the one before. The reason where that was the end.
-  // Errors: kUnsupported where the text is too ambiguous for its grammar.
-  std::optional<FinishReason> advance(std::span<const float> logits);
-  // Lets out the text that still waited (a started character, a started tag, a call without its end).
-  void flush();
+  State state() const { return state_; }
+  // Read before each step and while pictures are encoded.
+  bool cancelled() const { return cancel_ && cancel_->cancelled(); }
 
-  // What advance() or flush() let out; mostly one piece or none.
-  const std::vector<AnswerPiece>& pieces() const { return parser_.pieces(); }
-  const AnswerParser& parser() const { return parser_; }
+  // kWaiting → kPrefill. The cache keeps what it shares with the prompt.
+  void begin(TokenCache& cache, Time now);
 
-  // An id for call `index`: no other call of a conversation with this sequence has it.
-  std::string call_id(int index) const;
+  // Pictures whose rows the rest of the prompt needs and has not got; next_slice() wants none.
+  std::span<PlacedPicture> pictures_to_see();
+  // They were seen, or not to the end (nothing), in so many seconds.
+  void count_pictures(const std::optional<Sight::Seen>& seen, double seconds);
 
-  TokenId last() const { return last_; }
-  std::int64_t n_generated() const { return n_generated_; }  // the end token included
-  std::int64_t n_reasoning() const { return n_reasoning_; }
+  // The rows of the next step: at most `budget` of the prompt, or the last token. The slice is valid until
+  // take() or drop_cache(). Errors: kMemory.
+  StepSlice next_slice(std::int64_t budget);
+  // The step with the slice ran: its logits [1, vocab], or none where the slice asked for none. kPrefill →
+  // kDecode with the prompt's last rows. The reason where the answer's end came. Errors: kUnsupported where
+  // the text is too ambiguous for its grammar.
+  std::optional<FinishReason> take(std::span<const float> logits, Time now);
+  // The step with the slice failed half way.
+  void drop_cache() { cache_->clear(); }
+
+  // → kFinished, with the last event.
+  void finish(FinishReason reason, Time now);
+
+  // What happened since the last call.
+  std::vector<Event> take_events() { return std::exchange(events_, {}); }
+  // The whole, once it is finished.
+  Answer take_answer() { return std::move(answer_); }
 
  private:
-  bool inside_character() const;
-  void end_reasoning(const std::string& text);
+  std::int64_t n_prompt() const { return static_cast<std::int64_t>(request_.ids.size()); }
+  Event& emit(Event::Kind kind);
+  void emit_pieces();
 
   const Tokenizer* tokenizer_;
-  SequenceOptions options_;
-  StreamDecoder decoder_;
-  AnswerParser parser_;
-  Sampler sampler_;
-  std::optional<GrammarState> grammar_;  // from the end of the reasoning on
-  std::deque<TokenId> written_;          // tokens that come next whatever the model says
-  std::string tail_;                     // the last bytes, to see whether they end inside a character
-  std::int64_t n_generated_ = 0;
-  std::int64_t n_reasoning_ = 0;
+  Prepared request_;
+  Role prompt_role_;
+  const CancelToken* cancel_;
+  AnswerWriter writer_;
+  State state_ = State::kWaiting;
+  TokenCache* cache_ = nullptr;
+  Time began_;  // when the state began that it is in: kPrefill, kDecode
+  Answer answer_;
+  std::vector<Event> events_;
+  // What the slice of the running step points to.
   TokenId last_ = 0;
+  std::int32_t logits_row_ = 0;
+  std::vector<GivenRow> given_;
 };
 
 }  // namespace exa

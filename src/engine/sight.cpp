@@ -56,11 +56,12 @@ PictureHash hash_of(const Picture& picture) {
 
 }  // namespace
 
-std::unique_ptr<Sight> Sight::open(const std::filesystem::path& model, const Checkpoint& checkpoint,
-                                   const std::filesystem::path& mmproj, std::int64_t hidden,
-                                   const Options& options) {
-  if (mmproj.empty() && !has_vision(checkpoint)) return nullptr;
-  Checkpoint tower = Checkpoint::open(mmproj.empty() ? model : mmproj);
+std::unique_ptr<Sight> Sight::open(const Checkpoint& model, const std::filesystem::path& mmproj,
+                                   std::int64_t hidden, const Options& options) {
+  if (mmproj.empty() && !has_vision(model)) return nullptr;
+  std::unique_ptr<const Checkpoint> own;
+  if (!mmproj.empty()) own = std::make_unique<const Checkpoint>(Checkpoint::open(mmproj));
+  const Checkpoint& tower = own ? *own : model;
   const std::string where = tower.path().string();
   if (!has_vision(tower)) {
     throw Error(ErrorKind::kUnsupported,
@@ -74,12 +75,14 @@ std::unique_ptr<Sight> Sight::open(const std::filesystem::path& model, const Che
                 where);
   }
   set_image_tokens(config, options.min_tokens, options.max_tokens);
-  return std::unique_ptr<Sight>(new Sight(std::move(tower), std::move(config), options));
+  return std::unique_ptr<Sight>(new Sight(std::move(own), tower, std::move(config), options));
 }
 
-Sight::Sight(Checkpoint checkpoint, VisionConfig config, const Options& options)
+Sight::Sight(std::unique_ptr<const Checkpoint> own, const Checkpoint& tower, VisionConfig config,
+             const Options& options)
     : jail_(options.jail),
-      checkpoint_(std::move(checkpoint)),
+      own_(std::move(own)),
+      checkpoint_(tower),
       config_(std::move(config)),
       most_cached_bytes_(options.cache_bytes) {}
 
@@ -130,22 +133,23 @@ VisionInput Sight::decode(const Picture& picture) {
                        : vision_input(std::move(frames.front()), config_, picture.where);
 }
 
-std::optional<std::vector<PictureRows>> Sight::rows(std::span<const Picture> pictures, Backend& backend,
-                                                    const std::function<bool()>& cancelled) {
+std::optional<Sight::Seen> Sight::see(std::span<PlacedPicture> pictures, Backend& backend,
+                                      const std::function<bool()>& cancelled) {
   const auto stop_if_cancelled = [&] {
     if (cancelled && cancelled()) throw Cancelled();
   };
   // What this request shows is held here, so that the cache's bound cannot take it away.
   std::map<PictureHash, PictureRows> known;
+  Seen seen;
   std::vector<PictureHash> missing;
   std::vector<VisionInput> inputs;
   try {
-    for (const Picture& picture : pictures) {
+    for (const auto& [picture, first, rows] : pictures) {
       if (known.contains(picture.hash)) continue;
       if (const auto found = cache_.find(picture.hash); found != cache_.end()) {
         uses_.splice(uses_.begin(), uses_, found->second.use);
         known[picture.hash] = found->second.rows;
-        ++n_found_;
+        ++seen.n_found;
         continue;
       }
       known[picture.hash] = nullptr;
@@ -164,15 +168,14 @@ std::optional<std::vector<PictureRows>> Sight::rows(std::span<const Picture> pic
       for (std::size_t i = 0; i < encoded.size(); ++i) {
         known[missing[i]] = std::make_shared<const std::vector<float>>(std::move(encoded[i]));
         remember(missing[i], known[missing[i]]);
-        ++n_encoded_;
+        ++seen.n_encoded;
       }
     }
   } catch (const Cancelled&) {
     return std::nullopt;
   }
-  std::vector<PictureRows> all;
-  for (const Picture& picture : pictures) all.push_back(known[picture.hash]);
-  return all;
+  for (PlacedPicture& placed : pictures) placed.rows = known[placed.picture.hash];
+  return seen;
 }
 
 void Sight::remember(const PictureHash& hash, PictureRows rows) {
@@ -190,10 +193,9 @@ void Sight::remember(const PictureHash& hash, PictureRows rows) {
 }
 
 std::vector<PlacedPicture> expand_placeholders(std::vector<TokenId>& ids, std::optional<TokenId> image,
-                                               std::optional<TokenId> video,
-                                               std::span<const Picture> pictures) {
+                                               std::optional<TokenId> video, std::vector<Picture> pictures) {
   std::vector<TokenId> expanded;
-  std::vector<PlacedPicture> places;
+  std::vector<PlacedPicture> placed;
   std::size_t n_found = 0;
   for (const TokenId id : ids) {
     const bool is_image = image && id == *image;
@@ -203,44 +205,46 @@ std::vector<PlacedPicture> expand_placeholders(std::vector<TokenId>& ids, std::o
       continue;
     }
     if (n_found < pictures.size() && pictures[n_found].video == is_video) {
-      const Picture& picture = pictures[n_found];
-      places.push_back({static_cast<std::int64_t>(expanded.size()), picture.n_tokens});
-      expanded.insert(expanded.end(), static_cast<std::size_t>(picture.n_tokens), id);
+      Picture& picture = pictures[n_found];
+      const auto n_tokens = static_cast<std::size_t>(picture.n_tokens);
+      placed.push_back({std::move(picture), static_cast<std::int64_t>(expanded.size())});
+      expanded.insert(expanded.end(), n_tokens, id);
     }
     ++n_found;
   }
-  if (n_found != pictures.size() || places.size() != pictures.size()) {
+  if (n_found != pictures.size() || placed.size() != pictures.size()) {
     throw Error(ErrorKind::kBadInput, "the prompt has places for " + std::to_string(n_found) +
                                           " pictures, the request shows " + std::to_string(pictures.size()));
   }
   ids = std::move(expanded);
-  return places;
+  return placed;
 }
 
-std::vector<TokenKey> token_keys(std::span<const TokenId> ids, std::span<const PlacedPicture> places,
-                                 std::span<const Picture> pictures) {
+std::vector<TokenKey> token_keys(std::span<const TokenId> ids, std::span<const PlacedPicture> pictures) {
   std::vector<TokenKey> keys;
   keys.reserve(ids.size());
   for (const TokenId id : ids) keys.push_back(static_cast<std::uint32_t>(id));
-  for (std::size_t i = 0; i < places.size(); ++i) {
+  for (const auto& [picture, first, rows] : pictures) {
     TokenKey key = 0;
-    std::memcpy(&key, pictures[i].hash.data(), sizeof key);
+    std::memcpy(&key, picture.hash.data(), sizeof key);
     // Tokens of one picture differ, so that no shift of it looks the same.
-    for (std::int64_t k = 0; k < places[i].n_tokens; ++k) {
-      keys[static_cast<std::size_t>(places[i].first + k)] = (key + static_cast<TokenKey>(k)) | kPictureKey;
+    for (std::int64_t k = 0; k < picture.n_tokens; ++k) {
+      keys[static_cast<std::size_t>(first + k)] = (key + static_cast<TokenKey>(k)) | kPictureKey;
     }
   }
   return keys;
 }
 
-std::vector<GivenRow> given_rows(std::span<const PlacedPicture> places, std::span<const PictureRows> rows,
-                                 std::int64_t hidden, std::int64_t first, std::int64_t n) {
+std::vector<GivenRow> given_rows(std::span<const PlacedPicture> pictures, std::int64_t first,
+                                 std::int64_t n) {
   std::vector<GivenRow> given;
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const std::int64_t begin = std::max(places[i].first, first);
-    const std::int64_t end = std::min(places[i].end(), first + n);
+  for (const PlacedPicture& placed : pictures) {
+    const std::int64_t begin = std::max(placed.first, first);
+    const std::int64_t end = std::min(placed.end(), first + n);
+    if (begin >= end) continue;
+    const std::int64_t hidden = static_cast<std::int64_t>(placed.rows->size()) / placed.picture.n_tokens;
     for (std::int64_t p = begin; p < end; ++p) {
-      given.push_back({p - first, rows[i]->data() + (p - places[i].first) * hidden});
+      given.push_back({p - first, placed.rows->data() + (p - placed.first) * hidden});
     }
   }
   return given;

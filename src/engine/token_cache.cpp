@@ -20,26 +20,11 @@ std::int64_t TokenCache::keep_shared(std::span<const TokenId> prompt, std::span<
   return kept;
 }
 
-std::span<const float> TokenCache::append(Decoder& decoder, std::span<const TokenId> ids, Role role,
-                                          bool wants_logits, std::span<const TokenKey> keys,
-                                          std::span<const GivenRow> given) {
-  const std::int32_t last_row = static_cast<std::int32_t>(ids.size()) - 1;
-  const StepSlice slice{.cache = &kv_,
-                        .ids = ids,
-                        .logits_rows = {&last_row, wants_logits ? std::size_t{1} : std::size_t{0}},
-                        .given_rows = given,
-                        .role = role};
-  try {
-    keys_.reserve(keys_.size() + ids.size());
-    kv_.reserve(static_cast<std::int64_t>(ids.size()));
-    const std::span<const float> logits = decoder.step({&slice, 1});
-    for (std::size_t i = 0; i < ids.size(); ++i) keys_.push_back(key_of(i, ids, keys));
-    return logits;
-  } catch (...) {
-    // A step that stopped half way may have overwritten rows of the rings.
-    clear();
-    throw;
-  }
+StepSlice TokenCache::append(std::span<const TokenId> ids, std::span<const TokenKey> keys) {
+  keys_.reserve(keys_.size() + ids.size());
+  kv_.reserve(static_cast<std::int64_t>(ids.size()));
+  for (std::size_t i = 0; i < ids.size(); ++i) keys_.push_back(key_of(i, ids, keys));
+  return {.cache = &kv_, .ids = ids, .logits_rows = {}};
 }
 
 void TokenCache::save(const std::function<void(std::span<const std::byte>)>& write) const {

@@ -1,6 +1,6 @@
 // The tokens whose keys and values are at hand: what the last request left, and what the running one adds.
 //
-// Ownership and threads: owns its KvCache; one request at a time.
+// Ownership and threads: owns its KvCache; one sequence at a time.
 // Source: exaone-models specification 5.6 (prefixes are compared by id, never by text; pictures by their
 // content).
 #pragma once
@@ -31,11 +31,10 @@ class TokenCache {
   // keys: one a token; empty: the ids.
   std::int64_t keep_shared(std::span<const TokenId> prompt, std::span<const TokenKey> keys = {});
 
-  // Runs the tokens through the decoder behind those that are here. Returns the last one's logits [vocab],
-  // valid until the next call, or nothing where they are not wanted. keys: as above, of these tokens; given:
-  // rows of pictures among them. Errors: the decoder's; the cache is empty afterwards.
-  std::span<const float> append(Decoder& decoder, std::span<const TokenId> ids, Role role, bool wants_logits,
-                                std::span<const TokenKey> keys = {}, std::span<const GivenRow> given = {});
+  // Makes room for the tokens behind those that are here: they are here once the returned slice has run in a
+  // step. Where that fails, clear() comes next. keys: as above, of these tokens. Errors: kMemory, nothing
+  // changed.
+  StepSlice append(std::span<const TokenId> ids, std::span<const TokenKey> keys = {});
 
   // The tokens that are here can be gone back to, as keep_shared does it, whatever is appended, until the
   // next hold().
@@ -52,7 +51,7 @@ class TokenCache {
 
  private:
   KvCache kv_;
-  std::vector<TokenKey> keys_;  // kv_.length() of them
+  std::vector<TokenKey> keys_;  // kv_.length() of them, but while a step runs
 };
 
 }  // namespace exa

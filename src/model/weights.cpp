@@ -216,12 +216,12 @@ std::size_t Weights::size_bytes() const {
 namespace {
 
 // Errors: StalePack where `hit` is not what this checkpoint packs to.
-Weights bind_weights(const Checkpoint& checkpoint, Backend& backend, Precision precision,
-                     const LoadOptions& options, const std::optional<PackCache::Hit>& hit) {
+Weights bind_weights(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
+                     Precision precision, const LoadOptions& options,
+                     const std::optional<PackCache::Hit>& hit) {
   Weights weights;
-  weights.config = read_config(checkpoint);
+  weights.config = config;
   weights.precision = precision;
-  const ModelConfig& config = weights.config;
   if (checkpoint.tensors().empty()) {
     throw Error(ErrorKind::kBadInput, "expected weights, found none", checkpoint.path().string());
   }
@@ -281,21 +281,21 @@ Weights bind_weights(const Checkpoint& checkpoint, Backend& backend, Precision p
 
 }  // namespace
 
-Weights load_weights(const Checkpoint& checkpoint, Backend& backend, Precision precision,
-                     const LoadOptions& options) {
+Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
+                     Precision precision, const LoadOptions& options) {
   if (options.cache == nullptr || precision != Precision::kProduction) {
-    return bind_weights(checkpoint, backend, precision, options, std::nullopt);
+    return bind_weights(checkpoint, config, backend, precision, options, std::nullopt);
   }
   const PackFingerprint fingerprint = pack_fingerprint(checkpoint);
   std::optional<Weights> weights;
   if (const std::optional<PackCache::Hit> hit = options.cache->find(fingerprint)) {
     try {
-      weights = bind_weights(checkpoint, backend, precision, options, hit);
+      weights = bind_weights(checkpoint, config, backend, precision, options, hit);
     } catch (const StalePack&) {
       options.cache->remove(fingerprint);
     }
   }
-  if (!weights) weights = bind_weights(checkpoint, backend, precision, options, std::nullopt);
+  if (!weights) weights = bind_weights(checkpoint, config, backend, precision, options, std::nullopt);
   weights->fingerprint = fingerprint;
   return std::move(*weights);
 }

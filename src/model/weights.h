@@ -38,11 +38,11 @@ struct Weights {
   std::vector<float> rope_inverse;  // [head_dim / 2]
   std::vector<std::string> unused;  // tensors of the file that no room here uses (MTP, vision)
 
-  std::shared_ptr<Region> region;   // where all matrices lie …
-  std::size_t region_bytes = 0;     // … in its first bytes
-  std::vector<PackEntry> pack;      // … and each of them
-  PackFingerprint fingerprint{};    // of the checkpoint, where a cache was asked
-  bool from_cache = false;          // the region is a file of the cache
+  std::shared_ptr<Region> region;  // where all matrices lie …
+  std::size_t region_bytes = 0;    // … in its first bytes
+  std::vector<PackEntry> pack;     // … and each of them
+  PackFingerprint fingerprint{};   // of the checkpoint, where a cache was asked
+  bool from_cache = false;         // the region is a file of the cache
 
   const Matrix& head_matrix() const { return head ? *head : embedding; }
   std::size_t size_bytes() const;
@@ -57,9 +57,10 @@ struct LoadOptions {
   LoadProgress progress = {};
 };
 
-// Errors: kBadInput for a missing tensor or a shape that does not follow from the config (tensor, expected,
-// found), for an unknown tensor that no skip list names; kUnsupported for a type the kernels cannot use.
-Weights load_weights(const Checkpoint& checkpoint, Backend& backend, Precision precision,
-                     const LoadOptions& options = {});
+// config: as read_config(checkpoint) gives it. Errors: kBadInput for a missing tensor or a shape that does
+// not follow from the config (tensor, expected, found), for an unknown tensor that no skip list names;
+// kUnsupported for a type the kernels cannot use.
+Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
+                     Precision precision, const LoadOptions& options = {});
 
 }  // namespace exa

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -28,15 +29,29 @@ std::shared_ptr<const std::string> file_of(const std::string& name) {
 
 struct Eyes {
   explicit Eyes(const Sight::Options& options = {})
-      : sight(Sight::open(kTower, Checkpoint::open(kTower), {}, kHidden, options)),
+      : checkpoint(Checkpoint::open(kTower)),
+        sight(Sight::open(checkpoint, {}, kHidden, options)),
         pool(2),
         backend(make_cpu_backend(pool)) {}
 
   Picture look(const std::string& name) { return sight->look(file_of(name), name); }
-  std::optional<std::vector<PictureRows>> rows(const std::vector<Picture>& pictures) {
-    return sight->rows(pictures, *backend, {});
+  // Counts all that was encoded and found.
+  std::optional<std::vector<PictureRows>> rows(const std::vector<Picture>& pictures,
+                                               const std::function<bool()>& cancelled = {}) {
+    std::vector<PlacedPicture> placed;
+    for (const Picture& picture : pictures) placed.push_back({picture, 0});
+    const auto seen = sight->see(placed, *backend, cancelled);
+    if (!seen) return std::nullopt;
+    n_encoded += seen->n_encoded;
+    n_found += seen->n_found;
+    std::vector<PictureRows> all;
+    for (const PlacedPicture& each : placed) all.push_back(each.rows);
+    return all;
   }
 
+  Checkpoint checkpoint;
+  std::int64_t n_encoded = 0;
+  std::int64_t n_found = 0;
   std::unique_ptr<Sight> sight;
   ThreadPool pool;
   std::unique_ptr<Backend> backend;
@@ -60,11 +75,11 @@ TEST(Sight, EncodesEachContentOnce) {
   ASSERT_TRUE(first.has_value());
   EXPECT_EQ((*first)[0]->size(), static_cast<std::size_t>(20 * kHidden));
   EXPECT_EQ((*first)[0], (*first)[2]);
-  EXPECT_EQ(eyes.sight->n_encoded(), 2);
+  EXPECT_EQ(eyes.n_encoded, 2);
   const auto again = eyes.rows({eyes.look("png-rgba.png"), eyes.look("gif-large.gif")});
   EXPECT_EQ((*again)[1], (*first)[0]);
-  EXPECT_EQ(eyes.sight->n_encoded(), 2);
-  EXPECT_EQ(eyes.sight->n_found(), 2);
+  EXPECT_EQ(eyes.n_encoded, 2);
+  EXPECT_EQ(eyes.n_found, 2);
 }
 
 TEST(Sight, TheCacheIsBounded) {
@@ -77,17 +92,17 @@ TEST(Sight, TheCacheIsBounded) {
   eyes.rows({eyes.look("png-interlaced.png")});  // 6 more: the oldest goes
   EXPECT_EQ(eyes.sight->cached_bytes(), 12 * kHidden * sizeof(float));
   eyes.rows({eyes.look("png-rgba.png")});
-  EXPECT_EQ(eyes.sight->n_encoded(), 3);
+  EXPECT_EQ(eyes.n_encoded, 3);
   eyes.rows({eyes.look("gif-large.gif")});
-  EXPECT_EQ(eyes.sight->n_encoded(), 4);
+  EXPECT_EQ(eyes.n_encoded, 4);
 }
 
 TEST(Sight, StopsWhenAsked) {
   Eyes eyes;
   const std::vector<Picture> pictures = {eyes.look("gif-large.gif")};
   int n_asked = 0;
-  EXPECT_FALSE(eyes.sight->rows(pictures, *eyes.backend, [&] { return ++n_asked > 2; }).has_value());
-  EXPECT_EQ(eyes.sight->n_encoded(), 0);
+  EXPECT_FALSE(eyes.rows(pictures, [&] { return ++n_asked > 2; }).has_value());
+  EXPECT_EQ(eyes.n_encoded, 0);
   EXPECT_TRUE(eyes.rows(pictures).has_value());
 }
 
@@ -132,11 +147,12 @@ TEST(Sight, LimitsOfTokens) {
 }
 
 TEST(Sight, ATowerOfAnotherModelIsRefused) {
-  EXPECT_THROW(Sight::open(kTower, Checkpoint::open(kTower), {}, 64, {}), Error);
-  const fs::path blind = kData / "models/tiny-exaone4";
-  EXPECT_EQ(Sight::open(blind, Checkpoint::open(blind), {}, 64, {}), nullptr);
-  EXPECT_THROW(Sight::open(blind, Checkpoint::open(blind), blind / "tiny-exaone4.Q8_0.gguf", 64, {}), Error);
-  EXPECT_NE(Sight::open(blind, Checkpoint::open(blind), kTower, kHidden, {}), nullptr);
+  EXPECT_THROW(Sight::open(Checkpoint::open(kTower), {}, 64, {}), Error);
+  const fs::path folder = kData / "models/tiny-exaone4";
+  const Checkpoint blind = Checkpoint::open(folder);
+  EXPECT_EQ(Sight::open(blind, {}, 64, {}), nullptr);
+  EXPECT_THROW(Sight::open(blind, folder / "tiny-exaone4.Q8_0.gguf", 64, {}), Error);
+  EXPECT_NE(Sight::open(blind, kTower, kHidden, {}), nullptr);
 }
 
 TEST(Placeholders, BecomeAsManyAsTheirPicturesHaveTokens) {
@@ -146,7 +162,7 @@ TEST(Placeholders, BecomeAsManyAsTheirPicturesHaveTokens) {
   const Picture video = eyes.sight->look_at_video({file_of("png-rgba.png")}, "X");
   std::vector<TokenId> ids = {1, 67, 2, 67, 68, 3};
   const std::vector<Picture> pictures = {small, large, video};
-  const std::vector<PlacedPicture> places = expand_placeholders(ids, 67, 68, pictures);
+  std::vector<PlacedPicture> places = expand_placeholders(ids, 67, 68, pictures);
   ASSERT_EQ(ids.size(), 3U + 6 + 20 + 6);
   EXPECT_EQ(places[0].first, 1);
   EXPECT_EQ(places[1].first, 8);
@@ -155,20 +171,20 @@ TEST(Placeholders, BecomeAsManyAsTheirPicturesHaveTokens) {
   EXPECT_EQ(ids[28], 68);
   EXPECT_EQ(ids.back(), 3);
 
-  const std::vector<TokenKey> keys = token_keys(ids, places, pictures);
+  const std::vector<TokenKey> keys = token_keys(ids, places);
   EXPECT_EQ(keys[0], 1U);
   EXPECT_NE(keys[1], keys[2]);
   EXPECT_NE(keys[1], keys[8]);
   EXPECT_NE(keys[1], 67U);
 
-  const std::vector<PictureRows> rows = {std::make_shared<const std::vector<float>>(6 * kHidden),
-                                         std::make_shared<const std::vector<float>>(20 * kHidden), nullptr};
-  const std::vector<GivenRow> given = given_rows(places, rows, kHidden, 5, 6);  // tokens 5 … 10
+  places[0].rows = std::make_shared<const std::vector<float>>(6 * kHidden);
+  places[1].rows = std::make_shared<const std::vector<float>>(20 * kHidden);
+  const std::vector<GivenRow> given = given_rows(places, 5, 6);  // tokens 5 … 10
   ASSERT_EQ(given.size(), 5U);
   EXPECT_EQ(given[0].row, 0);
-  EXPECT_EQ(given[0].values, rows[0]->data() + 4 * kHidden);
+  EXPECT_EQ(given[0].values, places[0].rows->data() + 4 * kHidden);
   EXPECT_EQ(given[2].row, 3);
-  EXPECT_EQ(given[2].values, rows[1]->data());
+  EXPECT_EQ(given[2].values, places[1].rows->data());
 }
 
 TEST(Placeholders, MustMatchThePictures) {

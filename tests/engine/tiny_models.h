@@ -43,7 +43,7 @@ struct OpenedModel {
       : checkpoint(Checkpoint::open(path)),
         pool(n_threads),
         backend(make_cpu_backend(pool)),
-        weights(load_weights(checkpoint, *backend, precision)),
+        weights(load_weights(checkpoint, read_config(checkpoint), *backend, precision)),
         decoder(weights, *backend, max_rows) {}
 
   Checkpoint checkpoint;

@@ -20,8 +20,20 @@ TokenCache new_cache(const OpenedModel& model, KvType type = KvType::kBF16) {
   return TokenCache(KvCache(model.weights.config, type, model.decoder.max_rows()));
 }
 
+// Runs the tokens and returns the last one's logits, valid until the next step.
+std::span<const float> append(TokenCache& cache, Decoder& decoder, std::span<const TokenId> ids, Role role,
+                              bool wants_logits, std::span<const TokenKey> keys = {},
+                              std::span<const GivenRow> given = {}) {
+  const std::int32_t last_row = static_cast<std::int32_t>(ids.size()) - 1;
+  StepSlice slice = cache.append(ids, keys);
+  slice.logits_rows = {&last_row, wants_logits ? std::size_t{1} : std::size_t{0}};
+  slice.given_rows = given;
+  slice.role = role;
+  return decoder.step({&slice, 1});
+}
+
 std::vector<float> logits_after(OpenedModel& model, TokenCache& cache, std::span<const TokenId> ids) {
-  const std::span<const float> row = cache.append(model.decoder, ids, Role::kPrompt, true);
+  const std::span<const float> row = append(cache, model.decoder, ids, Role::kPrompt, true);
   return {row.begin(), row.end()};
 }
 
@@ -92,9 +104,9 @@ TEST(TokenCache, GeneratedRowsHaveTheBitsOfAPromptOfTheSameRole) {
   const auto last_logits = [&](std::size_t n_prompt, Role prompt_role) {
     TokenCache cache = new_cache(model);
     std::span<const float> row =
-        cache.append(model.decoder, std::span(ids).first(n_prompt), prompt_role, n_prompt == ids.size());
+        append(cache, model.decoder, std::span(ids).first(n_prompt), prompt_role, n_prompt == ids.size());
     for (std::size_t i = n_prompt; i < ids.size(); ++i) {
-      row = cache.append(model.decoder, {&ids[i], 1}, Role::kGenerated, i + 1 == ids.size());
+      row = append(cache, model.decoder, {&ids[i], 1}, Role::kGenerated, i + 1 == ids.size());
     }
     return std::vector<float>(row.begin(), row.end());
   };
@@ -117,7 +129,7 @@ TEST(TokenCache, KeepsTheSharedFrontAndComputesTheSameBits) {
 
     TokenCache cache = new_cache(model);
     EXPECT_EQ(cache.keep_shared(first), 0);
-    cache.append(model.decoder, first, Role::kPrompt, false);
+    append(cache, model.decoder, first, Role::kPrompt, false);
     EXPECT_EQ(cache.length(), 90);
     const std::int64_t kept = cache.keep_shared(second);
     EXPECT_EQ(kept, 60) << name;
@@ -135,7 +147,7 @@ TEST(TokenCache, LeavesTheLastTokenOfThePromptToCompute) {
   OpenedModel model(tiny_model("tiny-exaone4"), 1, Precision::kProduction);
   TokenCache cache = new_cache(model);
   const std::vector<TokenId> ids = some_ids(20, 800);
-  cache.append(model.decoder, ids, Role::kPrompt, false);
+  append(cache, model.decoder, ids, Role::kPrompt, false);
   EXPECT_EQ(cache.keep_shared(ids), 19);
   EXPECT_EQ(cache.keep_shared(std::span(ids).first(5)), 4);
   EXPECT_EQ(cache.keep_shared(std::span(ids).first(1)), 0);
@@ -155,7 +167,7 @@ TEST(TokenCache, PicturesAreComparedByContent) {
   const auto show = [&](TokenCache& cache, const std::vector<float>& values,
                         const std::vector<TokenKey>& its_keys) {
     const GivenRow given[] = {{2, values.data()}, {3, values.data()}};
-    const auto row = cache.append(model.decoder, ids, Role::kPrompt, true, its_keys, given);
+    const auto row = append(cache, model.decoder, ids, Role::kPrompt, true, its_keys, given);
     return std::vector<float>(row.begin(), row.end());
   };
   TokenCache cache = new_cache(model);
@@ -173,7 +185,7 @@ TEST(TokenCache, ALongWayBackInARingStartsAnewWithTheSameBits) {
   const std::vector<TokenId> ids = some_ids(300, vocab);
   TokenCache cache = new_cache(model);
   for (std::size_t begin = 0; begin < ids.size(); begin += 30) {
-    cache.append(model.decoder, std::span(ids).subspan(begin, 30), Role::kPrompt, false);
+    append(cache, model.decoder, std::span(ids).subspan(begin, 30), Role::kPrompt, false);
   }
   const auto prompt = std::span(ids).first(21);
   const std::int64_t kept = cache.keep_shared(prompt);
@@ -191,13 +203,13 @@ TEST(TokenCache, WhatIsHeldStaysThroughARingThatGoesOn) {
     const std::vector<TokenId> prompt = some_ids(150, vocab);
     TokenCache cache = new_cache(model);
     for (std::size_t begin = 0; begin < prompt.size(); begin += 30) {
-      cache.append(model.decoder, std::span(prompt).subspan(begin, 30), Role::kPrompt, false);
+      append(cache, model.decoder, std::span(prompt).subspan(begin, 30), Role::kPrompt, false);
     }
     cache.hold();
     for (const std::int64_t shared : {150, 146, 140}) {
       for (TokenId i = 0; i < 40; ++i) {
         const std::vector<TokenId> thought(10, static_cast<TokenId>(100 + i));
-        cache.append(model.decoder, thought, Role::kGenerated, false);
+        append(cache, model.decoder, thought, Role::kGenerated, false);
       }
       std::vector<TokenId> next(prompt.begin(), prompt.begin() + shared);
       for (const TokenId id : {5, 6, 7, 8, 9}) next.push_back(id);
@@ -207,7 +219,7 @@ TEST(TokenCache, WhatIsHeldStaysThroughARingThatGoesOn) {
       for (std::size_t begin = 0; begin < next.size(); begin += 32) {
         const auto piece = std::span(next).subspan(begin, std::min<std::size_t>(32, next.size() - begin));
         if (begin + piece.size() < next.size()) {
-          fresh.append(model.decoder, piece, Role::kPrompt, false);
+          append(fresh, model.decoder, piece, Role::kPrompt, false);
         } else {
           EXPECT_EQ(row, logits_after(model, fresh, piece)) << name << " " << shared;
         }

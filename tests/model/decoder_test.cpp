@@ -25,7 +25,8 @@ struct Loaded {
   explicit Loaded(const fs::path& path, int n_threads = 1, Precision precision = Precision::kProduction)
       : pool(n_threads),
         backend(make_cpu_backend(pool)),
-        weights(load_weights(Checkpoint::open(path), *backend, precision)) {}
+        weights(
+            load_weights(Checkpoint::open(path), read_config(Checkpoint::open(path)), *backend, precision)) {}
 
   ThreadPool pool;
   std::unique_ptr<Backend> backend;

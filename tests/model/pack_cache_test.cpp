@@ -39,8 +39,8 @@ class PackCacheTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   Weights load(const PackCache* cache, Pages pages = Pages::kSmall) {
-    return load_weights(Checkpoint::open(model_), *backend_, Precision::kProduction,
-                        {.pages = pages, .cache = cache});
+    return load_weights(Checkpoint::open(model_), read_config(Checkpoint::open(model_)), *backend_,
+                        Precision::kProduction, {.pages = pages, .cache = cache});
   }
   void write(const Weights& weights) {
     const auto writer = cache_->write(weights.fingerprint, weights.pack, *weights.region);

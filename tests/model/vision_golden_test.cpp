@@ -36,7 +36,8 @@ struct Seer {
       : precision(its_precision),
         pool(2),
         backend(make_cpu_backend(pool)),
-        weights(load_weights(Checkpoint::open(model), *backend, precision)),
+        weights(
+            load_weights(Checkpoint::open(model), read_config(Checkpoint::open(model)), *backend, precision)),
         vision_weights(load_vision_weights(Checkpoint::open(mmproj), *backend, precision)),
         tower(vision_weights, *backend) {}
 

@@ -146,7 +146,7 @@ BenchModel read_bench_model(const std::filesystem::path& path, Backend& backend)
   const Checkpoint checkpoint = Checkpoint::open(path);
   BenchModel model;
   model.file_name = path.string();
-  model.weights = load_weights(checkpoint, backend, Precision::kProduction);
+  model.weights = load_weights(checkpoint, read_config(checkpoint), backend, Precision::kProduction);
   std::map<DType, std::uint64_t> by_type;
   for (const TensorInfo& tensor : checkpoint.tensors()) {
     model.n_bytes += tensor.n_bytes;

@@ -139,7 +139,7 @@ void run_imatrix(const ImatrixOptions& options) {
 
   ThreadPool pool(options.n_threads > 0 ? options.n_threads : usable_cores());
   const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
-  const Weights weights = load_weights(checkpoint, *backend, Precision::kProduction);
+  const Weights weights = load_weights(checkpoint, read_config(checkpoint), *backend, Precision::kProduction);
   Decoder decoder(weights, *backend, options.context);
   Collector collector;
   decoder.observe_inputs([&](const Decoder::MatmulInputs& inputs) { collector.add(inputs); });

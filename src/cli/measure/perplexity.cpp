@@ -147,7 +147,7 @@ void run_perplexity(const PerplexityOptions& options) {
 
   ThreadPool pool(options.n_threads > 0 ? options.n_threads : usable_cores());
   const std::unique_ptr<Backend> backend = make_backend(pool, options.prompt_path);
-  const Weights weights = load_weights(checkpoint, *backend, Precision::kProduction);
+  const Weights weights = load_weights(checkpoint, read_config(checkpoint), *backend, Precision::kProduction);
   const std::int64_t rows_a_step = std::min<std::int64_t>(options.context, 128);
   Decoder decoder(weights, *backend, rows_a_step);
 

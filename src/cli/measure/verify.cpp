@@ -176,7 +176,7 @@ class Verifier {
   // vision: the checkpoint of the tower; null where no case shows a picture.
   Verifier(const Checkpoint& checkpoint, const Checkpoint* vision, ThreadPool& pool, Precision precision)
       : backend_(make_cpu_backend(pool)),
-        weights_(load_weights(checkpoint, *backend_, precision)),
+        weights_(load_weights(checkpoint, read_config(checkpoint), *backend_, precision)),
         exact_(precision == Precision::kExact) {
     if (vision) vision_ = load_vision_weights(*vision, *backend_, precision);
   }

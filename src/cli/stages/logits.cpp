@@ -52,7 +52,7 @@ void run_logits(const LogitsOptions& options) {
   ThreadPool pool(options.n_threads > 0 ? options.n_threads : usable_cores());
   const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
   const Precision precision = options.exact ? Precision::kExact : Precision::kProduction;
-  const Weights weights = load_weights(checkpoint, *backend, precision);
+  const Weights weights = load_weights(checkpoint, read_config(checkpoint), *backend, precision);
   const ModelConfig& config = weights.config;
   if (static_cast<std::int64_t>(ids.size()) > config.max_context) {
     throw Error(ErrorKind::kBadInput,
