@@ -161,8 +161,8 @@ std::optional<Sight::Seen> Sight::see(std::span<PlacedPicture> pictures, Backend
       if (!weights_) {
         weights_ = load_vision_weights(checkpoint_, backend, Precision::kProduction,
                                        [&](std::uint64_t) { stop_if_cancelled(); });
+        weights_->config = config_;
       }
-      weights_->config = config_;
       VisionTower tower(*weights_, backend);
       std::vector<std::vector<float>> encoded = tower.encode(inputs, [&](double) { stop_if_cancelled(); });
       for (std::size_t i = 0; i < encoded.size(); ++i) {

@@ -427,6 +427,7 @@ TEST(Engine, EachOfManyThreadsGetsItsSoloAnswer) {
   for (int i = 0; i < kCallers; ++i) {
     requests.push_back(question(std::string(static_cast<std::size_t>(i + 1) * 9, static_cast<char>('a' + i)),
                                 10 + 5 * i, i % 2 == 0 ? 1.0 : 0.0));
+    if (i % 3 == 2) requests.back().constraint = {Constraint::Kind::kRegex, "[a-z]{4,8} [0-9]+", {}};
     solo.push_back(all_text(load("tiny-exaone4-hybrid")->generate(requests.back(), {})));
   }
   const auto engine = load("tiny-exaone4-hybrid");
