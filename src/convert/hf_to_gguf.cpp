@@ -32,7 +32,7 @@ bool is_surplus(std::string_view name, const HfConfig& config, PlanParts parts, 
   if (name.starts_with(kVisionPrefix)) return !parts.vision;
   if (!parts.text) return true;
   if (name.starts_with(kDraftPrefix)) return !draft_planned;
-  return config.tied_head && name == "lm_head.weight";
+  return config.model.tied_head && name == config.family->head.huggingface;
 }
 
 DType auto_type(const std::vector<PlannedTensor>& tensors) {
@@ -85,14 +85,15 @@ bool has_vision_tower(const Checkpoint& checkpoint) {
 
 TensorPlan plan_huggingface(const Checkpoint& checkpoint, PlanParts parts) {
   HfConfig config = read_hf_config(checkpoint);
+  const std::string architecture(config.family->gguf);
   HfTensors tensors(checkpoint);
   // transformers drops the drafting layers where it saves a model but leaves their number in the config.
   const bool draft =
-      parts.text && parts.draft && config.n_mtp_layers > 0 && tensors.any_starts_with(kDraftPrefix);
-  if (!draft) config.n_mtp_layers = 0;
+      parts.text && parts.draft && config.model.n_mtp_layers > 0 && tensors.any_starts_with(kDraftPrefix);
+  if (!draft) config.model.n_mtp_layers = 0;
 
   TensorPlan plan;
-  if (parts.text) plan_text(tensors, config, plan.tensors);
+  if (parts.text) plan_text(tensors, config, TensorNames(*config.family, checkpoint), plan.tensors);
   std::optional<HfVisionConfig> vision;
   if (parts.vision) {
     if (!config.has_vision) {
@@ -101,22 +102,22 @@ TensorPlan plan_huggingface(const Checkpoint& checkpoint, PlanParts parts) {
                   checkpoint.path().string());
     }
     vision = read_hf_vision_config(checkpoint);
-    plan_vision(tensors, *vision, plan.tensors);
+    plan_vision(tensors, vision->tower, plan.tensors);
   }
   for (const std::string& name : tensors.untaken()) {
     if (is_surplus(name, config, parts, draft)) continue;
     throw Error(ErrorKind::kBadInput,
-                "the tensor has no place in " + config.architecture +
+                "the tensor has no place in " + architecture +
                     ", expected only those that config.json implies",
                 checkpoint.path().string() + ", tensor " + printable(name));
   }
 
-  add_general_keys(checkpoint, parts.text ? config.architecture : "clip", parts.text ? "model" : "mmproj",
+  add_general_keys(checkpoint, parts.text ? architecture : "clip", parts.text ? "model" : "mmproj",
                    plan.tensors, plan.metadata);
-  if (parts.text) add_architecture_keys(config, config.n_mtp_layers, plan.metadata);
-  if (vision) add_vision_keys(config, *vision, plan.metadata);
+  if (parts.text) add_architecture_keys(config, plan.metadata);
+  if (vision) add_vision_keys(*vision, plan.metadata);
   plan.metadata.set_u32("general.quantization_version", 2);
-  if (parts.text) add_tokenizer_keys(checkpoint, config.vocab, plan.metadata);
+  if (parts.text) add_tokenizer_keys(checkpoint, config.model.vocab, plan.metadata);
   return plan;
 }
 

@@ -139,18 +139,21 @@ void add_general_keys(const Checkpoint& checkpoint, const std::string& architect
   }
 }
 
-void add_architecture_keys(const HfConfig& config, std::int64_t n_mtp_layers, GgufMetadata& metadata) {
-  const auto key = [&](std::string_view name) { return config.architecture + "." + std::string(name); };
-  metadata.set_u32(key("block_count"), narrow(config.n_layers + n_mtp_layers));
-  metadata.set_u32(key("context_length"), narrow(config.max_context));
-  metadata.set_u32(key("embedding_length"), narrow(config.hidden));
-  metadata.set_u32(key("feed_forward_length"), narrow(config.ffn_width));
-  metadata.set_u32(key("attention.head_count"), narrow(config.n_heads));
-  metadata.set_u32(key("attention.head_count_kv"), narrow(config.n_kv_heads));
-  metadata.set_f32(key("rope.freq_base"), static_cast<float>(config.rope_theta));
-  metadata.set_f32(key("attention.layer_norm_rms_epsilon"), static_cast<float>(config.rms_eps));
-  if (config.mixture) {
-    const HfMixtureConfig& mixture = *config.mixture;
+void add_architecture_keys(const HfConfig& config, GgufMetadata& metadata) {
+  const ModelConfig& model = config.model;
+  const auto key = [&](std::string_view name) {
+    return std::string(config.family->gguf) + "." + std::string(name);
+  };
+  metadata.set_u32(key("block_count"), narrow(model.n_layers() + model.n_mtp_layers));
+  metadata.set_u32(key("context_length"), narrow(model.max_context));
+  metadata.set_u32(key("embedding_length"), narrow(model.hidden));
+  metadata.set_u32(key("feed_forward_length"), narrow(model.ffn_width));
+  metadata.set_u32(key("attention.head_count"), narrow(model.n_heads));
+  metadata.set_u32(key("attention.head_count_kv"), narrow(model.n_kv_heads));
+  metadata.set_f32(key("rope.freq_base"), model.rope_theta);
+  metadata.set_f32(key("attention.layer_norm_rms_epsilon"), model.rms_eps);
+  if (model.mixture) {
+    const MixtureConfig& mixture = *model.mixture;
     metadata.set_u32(key("expert_count"), narrow(mixture.n_experts));
     metadata.set_u32(key("expert_used_count"), narrow(mixture.n_used));
     if (mixture.n_groups) metadata.set_u32(key("expert_group_count"), narrow(*mixture.n_groups));
@@ -159,51 +162,56 @@ void add_architecture_keys(const HfConfig& config, std::int64_t n_mtp_layers, Gg
     metadata.set_u32(key("expert_gating_func"), mixture.softmax_gate ? 1 : 2);
   }
   if (config.states_head_dim) {
-    metadata.set_u32(key("attention.key_length"), narrow(config.head_dim));
-    metadata.set_u32(key("attention.value_length"), narrow(config.head_dim));
+    metadata.set_u32(key("attention.key_length"), narrow(model.head_dim));
+    metadata.set_u32(key("attention.value_length"), narrow(model.head_dim));
   }
-  metadata.set_u32(key("vocab_size"), narrow(config.vocab));
-  if (config.window) {
-    metadata.set_u32(key("attention.sliding_window"), narrow(*config.window));
-    std::vector<bool> slides = config.slides;
-    const auto n_blocks = static_cast<std::size_t>(config.n_layers + n_mtp_layers);
+  metadata.set_u32(key("vocab_size"), narrow(model.vocab));
+  if (model.window > 0) {
+    metadata.set_u32(key("attention.sliding_window"), narrow(model.window));
+    std::vector<bool> slides;
+    for (const LayerSpec& layer : model.layers) slides.push_back(layer.window > 0);
+    slides.insert(slides.end(), model.draft_slides.begin(), model.draft_slides.end());
+    const auto n_blocks = static_cast<std::size_t>(model.n_layers() + model.n_mtp_layers);
     if (slides.size() > n_blocks) slides.resize(n_blocks);
     metadata.set_bools(key("attention.sliding_window_pattern"), slides);
   }
-  if (config.mixture) {
-    const HfMixtureConfig& mixture = *config.mixture;
+  if (model.mixture) {
+    const MixtureConfig& mixture = *model.mixture;
     metadata.set_u32(key("expert_feed_forward_length"), narrow(mixture.ffn_width));
     metadata.set_u32(key("expert_shared_count"), narrow(mixture.n_shared));
     metadata.set_u32(key("expert_shared_feed_forward_length"), narrow(mixture.ffn_width * mixture.n_shared));
-    metadata.set_f32(key("expert_weights_scale"), static_cast<float>(mixture.scale));
+    metadata.set_f32(key("expert_weights_scale"), mixture.scale);
     metadata.set_bool(key("expert_weights_norm"), mixture.normalize);
     metadata.set_u32(key("leading_dense_block_count"), narrow(mixture.n_leading_dense));
   }
-  if (n_mtp_layers > 0 || config.mixture) metadata.set_u32(key("nextn_predict_layers"), narrow(n_mtp_layers));
-  if (config.mixture) metadata.set_string(key("rope.scaling.type"), "none");
+  if (model.n_mtp_layers > 0 || model.mixture) {
+    metadata.set_u32(key("nextn_predict_layers"), narrow(model.n_mtp_layers));
+  }
+  if (model.mixture) metadata.set_string(key("rope.scaling.type"), "none");
 }
 
-void add_vision_keys(const HfConfig& config, const HfVisionConfig& vision, GgufMetadata& metadata) {
+void add_vision_keys(const HfVisionConfig& vision, GgufMetadata& metadata) {
+  const VisionConfig& tower = vision.tower;
   metadata.set_bool("clip.has_vision_encoder", true);
-  metadata.set_u32("clip.vision.projection_dim", narrow(config.hidden));
+  metadata.set_u32("clip.vision.projection_dim", narrow(tower.out_hidden));
   metadata.set_u32("clip.vision.image_size", narrow(vision.image_px));
-  metadata.set_u32("clip.vision.patch_size", narrow(vision.patch_px));
-  metadata.set_u32("clip.vision.embedding_length", narrow(vision.hidden));
-  metadata.set_u32("clip.vision.feed_forward_length", narrow(vision.ffn_width));
-  metadata.set_u32("clip.vision.block_count", narrow(vision.n_layers));
-  metadata.set_u32("clip.vision.attention.head_count", narrow(vision.n_heads));
-  metadata.set_f32s("clip.vision.image_mean", std::vector<float>(vision.mean.begin(), vision.mean.end()));
-  metadata.set_f32s("clip.vision.image_std", std::vector<float>(vision.std.begin(), vision.std.end()));
+  metadata.set_u32("clip.vision.patch_size", narrow(tower.patch_px));
+  metadata.set_u32("clip.vision.embedding_length", narrow(tower.hidden));
+  metadata.set_u32("clip.vision.feed_forward_length", narrow(tower.ffn_width));
+  metadata.set_u32("clip.vision.block_count", narrow(tower.n_layers()));
+  metadata.set_u32("clip.vision.attention.head_count", narrow(tower.n_heads));
+  metadata.set_f32s("clip.vision.image_mean", {tower.mean.begin(), tower.mean.end()});
+  metadata.set_f32s("clip.vision.image_std", {tower.std.begin(), tower.std.end()});
   metadata.set_string("clip.projector_type", "exaone4_5");
   metadata.set_bool("clip.use_silu", true);
-  metadata.set_u32("clip.vision.image_min_pixels", narrow(vision.min_pixels));
-  metadata.set_u32("clip.vision.image_max_pixels", narrow(vision.max_pixels));
-  metadata.set_u32("clip.vision.attention.head_count_kv", narrow(vision.n_kv_heads));
-  metadata.set_f32("clip.vision.attention.layer_norm_epsilon", static_cast<float>(vision.eps));
-  metadata.set_u32("clip.vision.window_size", narrow(vision.window_px));
+  metadata.set_u32("clip.vision.image_min_pixels", narrow(tower.min_pixels));
+  metadata.set_u32("clip.vision.image_max_pixels", narrow(tower.max_pixels));
+  metadata.set_u32("clip.vision.attention.head_count_kv", narrow(tower.n_kv_heads));
+  metadata.set_f32("clip.vision.attention.layer_norm_epsilon", tower.rms_eps);
+  metadata.set_u32("clip.vision.window_size", narrow(tower.window_px));
   metadata.set_u32("clip.vision.n_wa_pattern", narrow(vision.full_attention_period));
   // Absent means 2 to every reader.
-  if (vision.merge != 2) metadata.set_u32("clip.vision.spatial_merge_size", narrow(vision.merge));
+  if (tower.merge != 2) metadata.set_u32("clip.vision.spatial_merge_size", narrow(tower.merge));
 }
 
 }  // namespace exa

@@ -22,10 +22,10 @@ std::string size_label(const std::vector<PlannedTensor>& tensors);
 void add_general_keys(const Checkpoint& checkpoint, const std::string& architecture, const std::string& type,
                       const std::vector<PlannedTensor>& tensors, GgufMetadata& metadata);
 
-// exaone4.* or exaone-moe.*; n_mtp_layers: those the file holds.
-void add_architecture_keys(const HfConfig& config, std::int64_t n_mtp_layers, GgufMetadata& metadata);
+// exaone4.*, exaone-moe.*, …; the drafting layers are those that the file holds.
+void add_architecture_keys(const HfConfig& config, GgufMetadata& metadata);
 
 // clip.*
-void add_vision_keys(const HfConfig& config, const HfVisionConfig& vision, GgufMetadata& metadata);
+void add_vision_keys(const HfVisionConfig& vision, GgufMetadata& metadata);
 
 }  // namespace exa

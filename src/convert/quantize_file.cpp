@@ -46,10 +46,10 @@ std::int64_t layer_number(std::string_view name) {
 }
 
 RecipeModel model_of_folder(const Checkpoint& folder, const TensorPlan& plan) {
-  const HfConfig config = read_hf_config(folder);
+  const ModelConfig config = read_stated_config(folder);
   const bool draft =
       std::ranges::any_of(plan.tensors, [](const PlannedTensor& t) { return t.part == TensorPart::kDraft; });
-  return {.n_layers = config.n_layers,
+  return {.n_layers = config.n_layers(),
           .n_draft_layers = draft ? config.n_mtp_layers : 0,
           .n_heads = config.n_heads,
           .n_kv_heads = config.n_kv_heads};

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "formats/json_walk.h"
 #include "text/tokenizer_parts.h"
 
 namespace exa {
@@ -149,10 +148,7 @@ void add_tokenizer_keys(const Checkpoint& checkpoint, std::int64_t vocab, GgufMe
   }
   metadata.set_strings("tokenizer.ggml.merges", merges);
 
-  ordered_json tokenizer_config;
-  if (const auto text = checkpoint.side_file("tokenizer_config.json")) {
-    tokenizer_config = parse_small_json(*text, (checkpoint.path() / "tokenizer_config.json").string());
-  }
+  const ordered_json tokenizer_config = checkpoint.side_json("tokenizer_config.json");
   add_special_ids(parts, tokenizer_config, checkpoint, vocab, metadata);
   if (const auto chat_template = checkpoint.chat_template()) {
     metadata.set_string("tokenizer.chat_template", *chat_template);

@@ -7,7 +7,7 @@ namespace {
 
 class VisionPlanner {
  public:
-  VisionPlanner(HfTensors& tensors, const HfVisionConfig& vision, std::vector<PlannedTensor>& plan)
+  VisionPlanner(HfTensors& tensors, const VisionConfig& vision, std::vector<PlannedTensor>& plan)
       : tensors_(tensors), vision_(vision), plan_(plan) {}
 
   void plan() {
@@ -16,7 +16,7 @@ class VisionPlanner {
     const std::uint64_t qkv =
         static_cast<std::uint64_t>((vision_.n_heads + 2 * vision_.n_kv_heads) * vision_.head_dim);
     plan_patches(hidden);
-    for (std::int64_t i = 0; i < vision_.n_layers; ++i) {
+    for (std::int64_t i = 0; i < vision_.n_layers(); ++i) {
       const std::string from = kPrefix + "blocks." + std::to_string(i) + ".";
       const std::string to = "v.blk." + std::to_string(i) + ".";
       norm(to + "ln1", from + "norm1", hidden);
@@ -38,9 +38,9 @@ class VisionPlanner {
 
   // The kernel [hidden, channels, time, patch, patch] becomes one tensor a time step.
   void plan_patches(std::uint64_t hidden) {
-    const auto channels = static_cast<std::uint64_t>(vision_.n_channels);
+    const auto channels = static_cast<std::uint64_t>(VisionConfig::kChannels);
     const auto patch = static_cast<std::uint64_t>(vision_.patch_px);
-    const auto time = static_cast<std::uint64_t>(vision_.temporal_patch);
+    const auto time = static_cast<std::uint64_t>(VisionConfig::kFramesAPatch);
     const auto kernel =
         tensors_.plain(kPrefix + "patch_embed.proj.weight", {hidden, channels, time, patch, patch}, patch);
     for (std::uint64_t t = 0; t < time; ++t) {
@@ -76,13 +76,13 @@ class VisionPlanner {
   }
 
   HfTensors& tensors_;
-  const HfVisionConfig& vision_;
+  const VisionConfig& vision_;
   std::vector<PlannedTensor>& plan_;
 };
 
 }  // namespace
 
-void plan_vision(HfTensors& tensors, const HfVisionConfig& vision, std::vector<PlannedTensor>& plan) {
+void plan_vision(HfTensors& tensors, const VisionConfig& vision, std::vector<PlannedTensor>& plan) {
   VisionPlanner(tensors, vision, plan).plan();
 }
 

@@ -303,6 +303,10 @@ std::optional<std::string> Checkpoint::side_file(std::string_view file_name) con
   return read_text_file(*file, kMaxSideFileBytes);
 }
 
+nlohmann::ordered_json Checkpoint::side_json(std::string_view file_name) const {
+  return impl_->folder_json(file_name);
+}
+
 std::optional<std::string> Checkpoint::chat_template() const {
   if (const std::string* text = get_string("tokenizer.chat_template")) return *text;
   if (std::optional<std::string> text = side_file("chat_template.jinja")) return text;

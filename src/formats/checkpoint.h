@@ -39,6 +39,8 @@ struct TensorInfo {
   std::uint64_t n_rows() const;  // product of all dimensions but the last
   std::uint64_t n_cols() const;  // the last dimension; 1 for a scalar
 };
+// "[a, b, c]"
+std::string shape_text(std::span<const std::uint64_t> shape);
 
 // A GGUF metadata value. Integers of every width are widened, arrays keep their element kind.
 using MetadataValue =
@@ -92,6 +94,9 @@ class Checkpoint {
   const nlohmann::ordered_json& generation_config() const;
   // A text file of the folder ("tokenizer.json", "chat_template.jinja", …); nothing where absent.
   std::optional<std::string> side_file(std::string_view file_name) const;
+  // A JSON file of the folder, read as config.json is; null where absent. Errors: kBadInput for what is not JSON, is
+  // large or deep, or names a key twice.
+  nlohmann::ordered_json side_json(std::string_view file_name) const;
 
   // The chat template: GGUF key tokenizer.chat_template, chat_template.jinja, or tokenizer_config.json's field.
   std::optional<std::string> chat_template() const;

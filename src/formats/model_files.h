@@ -27,9 +27,6 @@ struct ModelFiles {
 // block.
 std::uint64_t tensor_bytes(DType type, std::span<const std::uint64_t> shape, const std::string& where);
 
-// "[a, b, c]"
-std::string shape_text(std::span<const std::uint64_t> shape);
-
 // A name from a file as it may stand in a message: control bytes escaped, cut after 80 bytes.
 std::string printable(std::string_view foreign);
 

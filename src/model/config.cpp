@@ -5,7 +5,7 @@
 #include <numbers>
 
 #include "base/error.h"
-#include "model/arch/exaone4.h"
+#include "model/arch/family.h"
 #include "model/config_reader.h"
 
 namespace exa {
@@ -22,7 +22,13 @@ void check_relations(const ModelConfig& config, const std::string& where) {
   require(config.head_dim > 0 && config.n_heads * config.head_dim <= kMaxWidth,
           "expected heads × head_dim up to " + std::to_string(kMaxWidth) + ", found " +
               std::to_string(config.n_heads) + " × " + std::to_string(config.head_dim));
+  require(config.head_dim % 2 == 0,
+          "expected an even head_dim, found " + std::to_string(config.head_dim));
   require(config.vocab > 0, "expected a vocabulary size, found none");
+}
+
+// What the kernels can work with.
+void check_runnable(const ModelConfig& config, const std::string& where) {
   if (config.head_dim % 16 != 0) {
     throw Error(ErrorKind::kUnsupported,
                 "head_dim is " + std::to_string(config.head_dim) + ", expected a multiple of 16", where);
@@ -38,34 +44,26 @@ void check_relations(const ModelConfig& config, const std::string& where) {
 
 }  // namespace
 
+ModelConfig read_stated_config(const Checkpoint& checkpoint) {
+  const bool gguf = checkpoint.format() == CheckpointFormat::kGguf;
+  const Family& family = family_of(checkpoint, gguf);
+  ModelConfig config = gguf ? family.read_gguf(checkpoint) : family.read_json(checkpoint);
+  check_relations(config, checkpoint.path().string());
+  return config;
+}
+
 ModelConfig read_config(const Checkpoint& checkpoint) {
-  ModelConfig config;
-  const std::string where = checkpoint.path().string();
-  if (checkpoint.format() == CheckpointFormat::kGguf) {
-    const std::string* architecture = checkpoint.get_string("general.architecture");
-    if (!architecture) {
-      throw Error(ErrorKind::kBadInput, "expected a string, found no such key",
-                  where + ", key general.architecture");
-    }
-    if (!exaone4::is_gguf_architecture(*architecture)) {
-      throw Error(ErrorKind::kUnsupported, "architecture \"" + *architecture + "\", expected \"exaone4\"",
-                  where + ", key general.architecture");
-    }
-    config = exaone4::read_gguf_config(checkpoint);
-  } else {
-    if (checkpoint.config().is_null()) {
-      throw Error(ErrorKind::kBadInput, "expected config.json beside the weights, found none", where);
-    }
+  family_of(checkpoint, true);
+  if (checkpoint.format() != CheckpointFormat::kGguf) {
     const JsonReader root(checkpoint.config(), (checkpoint.path() / "config.json").string());
-    const std::string type = root.string("model_type");
-    if (!exaone4::is_huggingface_model_type(type)) {
+    if (root.find("quantization_config")) {
       throw Error(ErrorKind::kUnsupported,
-                  "model_type \"" + type + "\", expected \"exaone4\" or \"exaone4_5\"",
-                  root.where("model_type"));
+                  "weights stored in a quantized Hugging Face format, expected plain bf16, f16 or f32",
+                  root.where("quantization_config"));
     }
-    config = exaone4::read_huggingface_config(checkpoint);
   }
-  check_relations(config, where);
+  ModelConfig config = read_stated_config(checkpoint);
+  check_runnable(config, checkpoint.path().string());
   return config;
 }
 
@@ -104,11 +102,10 @@ StatedSampling read_stated_sampling(const Checkpoint& checkpoint) {
 std::vector<float> rope_inverse_frequencies(const ModelConfig& config,
                                             const std::vector<float>* rope_factors) {
   const auto half = static_cast<std::size_t>(config.head_dim / 2);
-  const auto theta = static_cast<float>(config.rope_theta);
   std::vector<float> inverse(half);
   for (std::size_t j = 0; j < half; ++j) {
     const float exponent = static_cast<float>(2 * j) / static_cast<float>(config.head_dim);
-    inverse[j] = 1.0f / std::pow(theta, exponent);
+    inverse[j] = 1.0f / std::pow(config.rope_theta, exponent);
   }
   if (rope_factors) {
     for (std::size_t j = 0; j < half; ++j) inverse[j] /= (*rope_factors)[j];

@@ -70,6 +70,19 @@ JsonReader JsonReader::object(std::string_view key) const {
   return JsonReader(value, where_ + ", " + std::string(key));
 }
 
+std::int64_t JsonReader::integer_or(std::string_view key, std::int64_t low, std::int64_t high,
+                                    std::int64_t fallback) const {
+  return find(key) ? integer(key, low, high) : fallback;
+}
+
+double JsonReader::number_or(std::string_view key, double low, double high, double fallback) const {
+  return find(key) ? number(key, low, high) : fallback;
+}
+
+bool JsonReader::boolean_or(std::string_view key, bool fallback) const {
+  return find(key) ? boolean(key) : fallback;
+}
+
 Error GgufReader::error(std::string_view key, const std::string& expected, const std::string& found) const {
   return Error(ErrorKind::kBadInput, "expected " + expected + ", found " + found,
                checkpoint_->path().string() + ", key " + full(key));
@@ -102,11 +115,12 @@ double GgufReader::number_or(std::string_view key, double low, double high, doub
   return checkpoint_->has(full(key)) ? number(key, low, high) : fallback;
 }
 
-bool GgufReader::is_bool_array(std::string_view key) const {
+std::optional<std::vector<bool>> GgufReader::bools(std::string_view key) const {
   for (const auto& [name, value] : checkpoint_->metadata()) {
-    if (name == full(key)) return std::holds_alternative<std::vector<bool>>(value);
+    if (name != full(key)) continue;
+    if (const auto* const held = std::get_if<std::vector<bool>>(&value)) return *held;
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace exa

@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "formats/checkpoint.h"
@@ -35,6 +37,11 @@ class JsonReader {
   bool boolean(std::string_view key) const;
   std::string string(std::string_view key) const;
   JsonReader object(std::string_view key) const;
+  // The same; the fallback where the key is absent or null.
+  std::int64_t integer_or(std::string_view key, std::int64_t low, std::int64_t high,
+                          std::int64_t fallback) const;
+  double number_or(std::string_view key, double low, double high, double fallback) const;
+  bool boolean_or(std::string_view key, bool fallback) const;
 
   std::string where(std::string_view key) const;
   Error error(std::string_view key, const std::string& expected, const std::string& found) const;
@@ -57,7 +64,8 @@ class GgufReader {
                           std::int64_t fallback) const;
   double number(std::string_view key, double low, double high) const;
   double number_or(std::string_view key, double low, double high, double fallback) const;
-  bool is_bool_array(std::string_view key) const;
+  // Nothing where the key is absent or no array of truth values.
+  std::optional<std::vector<bool>> bools(std::string_view key) const;
 
   Error error(std::string_view key, const std::string& expected, const std::string& found) const;
 

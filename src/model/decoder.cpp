@@ -106,7 +106,7 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
     const MatmulTarget o[] = {{&w.o, projected_, hidden}};
     show_inputs(i, {"attn_output"}, attended_, q_width, n);
     backend_.matmul(attended_, q_width, n, o, n_prompt);
-    backend_.rmsnorm_add(projected_, hidden, n, hidden, w.post_attention_norm.data(), c.rms_eps, residual_,
+    backend_.rmsnorm_add(projected_, hidden, n, hidden, w.attention_norm.data(), c.rms_eps, residual_,
                          hidden);
 
     const MatmulTarget gate_up[] = {{&w.gate, gate_, c.ffn_width}, {&w.up, up_, c.ffn_width}};
@@ -116,7 +116,7 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
     const MatmulTarget down[] = {{&w.down, projected_, hidden, true}};
     show_inputs(i, {"ffn_down"}, gate_, c.ffn_width, n);
     backend_.matmul(gate_, c.ffn_width, n, down, n_prompt);
-    backend_.rmsnorm_add(projected_, hidden, n, hidden, w.post_ffn_norm.data(), c.rms_eps, residual_, hidden);
+    backend_.rmsnorm_add(projected_, hidden, n, hidden, w.ffn_norm.data(), c.rms_eps, residual_, hidden);
   }
   for (const StepSlice& slice : slices) slice.cache->advance(static_cast<std::int64_t>(slice.ids.size()));
 

@@ -19,36 +19,26 @@ constexpr std::int64_t kMostWindowPx = 1 << 16;
 constexpr std::int64_t kMostPixels = std::int64_t{1} << 31;
 constexpr std::int64_t kDefaultWindowPx = 112;
 constexpr std::int64_t kDefaultMerge = 2;
-constexpr float kDefaultEps = 1e-6F;
+constexpr double kDefaultEps = 1e-6;
 
-std::int64_t integer_or(const JsonReader& json, std::string_view key, std::int64_t low, std::int64_t high,
-                        std::int64_t fallback) {
-  return json.find(key) ? json.integer(key, low, high) : fallback;
-}
-
-std::array<double, 3> three_numbers(const JsonReader& json, std::string_view key) {
+std::array<float, 3> three_numbers(const JsonReader& json, std::string_view key) {
   const ordered_json* const list = json.find(key);
   if (!list || !list->is_array() || list->size() != 3) {
     throw json.error(key, "a list of three numbers", list ? "something else" : "no such key");
   }
-  std::array<double, 3> numbers{};
+  std::array<float, 3> numbers{};
   for (std::size_t i = 0; i < 3; ++i) {
     if (!(*list)[i].is_number()) throw json.error(key, "a list of three numbers", "something else");
-    numbers[i] = (*list)[i].get<double>();
+    numbers[i] = (*list)[i].get<float>();
   }
   return numbers;
 }
 
 void read_image_processor(const Checkpoint& checkpoint, VisionConfig& config) {
-  constexpr std::size_t kMostBytes = 1 << 20;
   for (const char* const file : {"preprocessor_config.json", "processor_config.json"}) {
-    const auto text = checkpoint.side_file(file);
-    if (!text) continue;
-    const std::string where = (checkpoint.path() / file).string();
-    const ordered_json parsed = text->size() <= kMostBytes ? ordered_json::parse(*text, nullptr, false)
-                                                           : ordered_json(ordered_json::value_t::discarded);
-    if (!parsed.is_object()) throw Error(ErrorKind::kBadInput, "expected a JSON object, found none", where);
-    const JsonReader root(parsed, where);
+    const ordered_json parsed = checkpoint.side_json(file);
+    if (parsed.is_null()) continue;
+    const JsonReader root(parsed, (checkpoint.path() / file).string());
     const JsonReader processor = root.find("image_processor") ? root.object("image_processor") : root;
     config.mean = three_numbers(processor, "image_mean");
     config.std = three_numbers(processor, "image_std");
@@ -71,16 +61,15 @@ VisionConfig read_huggingface(const Checkpoint& checkpoint) {
   const std::int64_t n_layers = json.integer("depth", 1, kMaxLayers);
   config.hidden = json.integer("hidden_size", 1, kMaxWidth);
   config.n_heads = json.integer("num_heads", 1, kMaxWidth);
-  config.n_kv_heads = integer_or(json, "num_key_value_heads", 1, kMaxWidth, config.n_heads);
+  config.n_kv_heads = json.integer_or("num_key_value_heads", 1, kMaxWidth, config.n_heads);
   config.ffn_width = json.integer("intermediate_size", 1, kMaxWidth);
   config.out_hidden = json.integer("out_hidden_size", 1, kMaxWidth);
-  integer_or(json, "in_channels", 3, 3, 3);
-  integer_or(json, "temporal_patch_size", 2, 2, 2);
+  json.integer_or("in_channels", 3, 3, 3);
+  json.integer_or("temporal_patch_size", 2, 2, 2);
   config.patch_px = json.integer("patch_size", 1, kMostPatchPx);
-  config.merge = integer_or(json, "spatial_merge_size", 1, kMostMerge, kDefaultMerge);
-  config.window_px = integer_or(json, "window_size", 1, kMostWindowPx, kDefaultWindowPx);
-  config.rms_eps =
-      json.find("rms_norm_eps") ? static_cast<float>(json.number("rms_norm_eps", 0.0, 1.0)) : kDefaultEps;
+  config.merge = json.integer_or("spatial_merge_size", 1, kMostMerge, kDefaultMerge);
+  config.window_px = json.integer_or("window_size", 1, kMostWindowPx, kDefaultWindowPx);
+  config.rms_eps = static_cast<float>(json.number_or("rms_norm_eps", 0.0, 1.0, kDefaultEps));
   config.full.assign(static_cast<std::size_t>(n_layers), false);
   const ordered_json* const list = json.find("fullatt_block_indexes");
   if (!list || !list->is_array()) {
@@ -99,12 +88,15 @@ VisionConfig read_huggingface(const Checkpoint& checkpoint) {
   return config;
 }
 
-std::array<double, 3> three_numbers(const Checkpoint& checkpoint, const GgufReader& gguf,
+std::array<float, 3> three_numbers(const Checkpoint& checkpoint, const GgufReader& gguf,
                                     const std::string& key) {
   for (const auto& [name, value] : checkpoint.metadata()) {
     if (name != "clip.vision." + key) continue;
     const auto* const numbers = std::get_if<std::vector<double>>(&value);
-    if (numbers && numbers->size() == 3) return {(*numbers)[0], (*numbers)[1], (*numbers)[2]};
+    if (numbers && numbers->size() == 3) {
+      return {static_cast<float>((*numbers)[0]), static_cast<float>((*numbers)[1]),
+              static_cast<float>((*numbers)[2])};
+    }
     throw gguf.error(key, "three numbers", "something else");
   }
   throw gguf.error(key, "three numbers", "no such key");
@@ -164,7 +156,7 @@ void check_relations(const VisionConfig& config, const std::string& where) {
           ErrorKind::kBadInput,
           "pictures are " + std::to_string(config.min_pixels) + " to " + std::to_string(config.max_pixels) +
               " pixels, expected the second not below the first nor below one cell");
-  for (const double deviation : config.std) {
+  for (const float deviation : config.std) {
     require(std::isfinite(deviation) && deviation > 0, ErrorKind::kBadInput,
             "image_std is " + std::to_string(deviation) + ", expected positive numbers");
   }

@@ -39,8 +39,8 @@ struct VisionConfig {
   std::int64_t window_px = 0;  // a side of an attention window
   float rms_eps = 0;
   std::vector<bool> full;        // n_layers entries: the block sees the whole frame, else a window
-  std::array<double, 3> mean{};  // of red, green, blue in 0 … 1
-  std::array<double, 3> std{};
+  std::array<float, 3> mean{};   // of red, green, blue in 0 … 1
+  std::array<float, 3> std{};
   std::int64_t min_pixels = 0;
   std::int64_t max_pixels = 0;
 
@@ -51,6 +51,7 @@ struct VisionConfig {
   std::int64_t cell_px() const { return patch_px * merge; }
   std::int64_t patches_a_cell() const { return merge * merge; }
   std::int64_t cells_a_window() const { return window_px / patch_px / merge; }  // a side
+  bool operator==(const VisionConfig&) const = default;
   std::int64_t patch_values() const { return kChannels * kFramesAPatch * patch_px * patch_px; }
 };
 
@@ -58,6 +59,7 @@ struct VisionConfig {
 // an mmproj GGUF, or a GGUF file that holds both models.
 bool has_vision(const Checkpoint& checkpoint);
 
+// A folder's preprocessor_config.json or processor_config.json says how pictures are resized and normed.
 // Errors: kBadInput naming key, expected and found; kUnsupported for another kind of tower.
 VisionConfig read_vision_config(const Checkpoint& checkpoint);
 

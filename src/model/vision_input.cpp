@@ -183,8 +183,8 @@ Patches::Patches(const VisionInput& input, const VisionConfig& config)
     : input_(input), patch_px_(config.patch_px), merge_(config.merge), normalized_(3 * 256) {
   for (std::size_t c = 0; c < 3; ++c) {
     for (std::size_t level = 0; level < 256; ++level) {
-      normalized_[256 * c + level] =
-          static_cast<float>((static_cast<double>(level) / 255.0 - config.mean[c]) / config.std[c]);
+      const double centered = static_cast<double>(level) / 255.0 - static_cast<double>(config.mean[c]);
+      normalized_[256 * c + level] = static_cast<float>(centered / static_cast<double>(config.std[c]));
     }
   }
 }

@@ -10,19 +10,10 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "kernels/quant.h"
-#include "model/arch/exaone4.h"
+#include "model/arch/family.h"
 
 namespace exa {
 namespace {
-
-std::string shape_text(std::span<const std::uint64_t> shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (i > 0) text += ", ";
-    text += std::to_string(shape[i]);
-  }
-  return text + "]";
-}
 
 constexpr std::size_t kLine = 64;
 
@@ -64,9 +55,11 @@ class Binder {
     for (const PackEntry& entry : hit->entries) cached_.emplace(entry.name, &entry);
   }
 
-  Matrix matrix(const std::string& name, std::int64_t n_rows, std::int64_t n_cols) {
-    const TensorInfo& tensor =
-        take(name, {static_cast<std::uint64_t>(n_rows), static_cast<std::uint64_t>(n_cols)});
+  // shape: [n_rows, n_cols]
+  Matrix matrix(const std::string& name, std::span<const std::uint64_t> shape) {
+    const TensorInfo& tensor = take(name, shape);
+    const auto n_rows = static_cast<std::int64_t>(shape[0]);
+    const auto n_cols = static_cast<std::int64_t>(shape[1]);
     if (!can_decode(tensor.type)) {
       throw Error(ErrorKind::kUnsupported,
                   "tensor " + name + " has type " + std::string(exa::name(tensor.type)) +
@@ -99,8 +92,8 @@ class Binder {
     return packed;
   }
 
-  std::vector<float> vector(const std::string& name, std::int64_t length) {
-    const TensorInfo& tensor = take(name, {static_cast<std::uint64_t>(length)});
+  std::vector<float> vector(const std::string& name, std::uint64_t length) {
+    const TensorInfo& tensor = take(name, std::span(&length, 1));
     if (tensor.type != DType::kF32 && tensor.type != DType::kF16 && tensor.type != DType::kBF16) {
       throw Error(ErrorKind::kUnsupported,
                   "tensor " + name + " has type " + std::string(exa::name(tensor.type)) +
@@ -167,7 +160,7 @@ class Binder {
     if (std::memcmp(packed.data(), matrix.row_block(block), packed.size()) != 0) throw StalePack{};
   }
 
-  const TensorInfo& take(const std::string& name, std::initializer_list<std::uint64_t> shape) {
+  const TensorInfo& take(const std::string& name, std::span<const std::uint64_t> shape) {
     const TensorInfo* tensor = checkpoint_.find(name);
     if (!tensor) {
       throw Error(ErrorKind::kBadInput, "expected tensor " + name + " " + shape_text(shape) + ", found none",
@@ -225,35 +218,34 @@ Weights bind_weights(const Checkpoint& checkpoint, const ModelConfig& config, Ba
   if (checkpoint.tensors().empty()) {
     throw Error(ErrorKind::kBadInput, "expected weights, found none", checkpoint.path().string());
   }
-  const exaone4::TensorNames names(checkpoint);
+  const Family& family = family_of(checkpoint, true);
+  const TensorNames names(family, checkpoint);
   Binder bind(checkpoint, backend, precision, options, hit);
 
-  const std::int64_t q_width = config.n_heads * config.head_dim;
-  const std::int64_t kv_width = config.n_kv_heads * config.head_dim;
-  weights.embedding = bind.matrix(names.embedding(), config.vocab, config.hidden);
-  weights.layers.reserve(config.layers.size());
-  for (std::int64_t i = 0; i < config.n_layers(); ++i) {
-    LayerWeights layer;
-    layer.q = bind.matrix(names.layer(i, "attn_q"), q_width, config.hidden);
-    layer.k = bind.matrix(names.layer(i, "attn_k"), kv_width, config.hidden);
-    layer.v = bind.matrix(names.layer(i, "attn_v"), kv_width, config.hidden);
-    layer.q_norm = bind.vector(names.layer(i, "attn_q_norm"), config.head_dim);
-    layer.k_norm = bind.vector(names.layer(i, "attn_k_norm"), config.head_dim);
-    layer.o = bind.matrix(names.layer(i, "attn_output"), config.hidden, q_width);
-    layer.post_attention_norm = bind.vector(names.layer(i, "post_attention_norm"), config.hidden);
-    layer.gate = bind.matrix(names.layer(i, "ffn_gate"), config.ffn_width, config.hidden);
-    layer.up = bind.matrix(names.layer(i, "ffn_up"), config.ffn_width, config.hidden);
-    layer.down = bind.matrix(names.layer(i, "ffn_down"), config.hidden, config.ffn_width);
-    layer.post_ffn_norm = bind.vector(names.layer(i, "post_ffw_norm"), config.hidden);
-    weights.layers.push_back(std::move(layer));
-  }
-  weights.final_norm = bind.vector(names.final_norm(), config.hidden);
-  if (!config.tied_head) weights.head = bind.matrix(names.head(), config.vocab, config.hidden);
+  weights.layers.resize(config.layers.size());
+  for_each_part(family, config, [&](const Part& part, std::int64_t i) {
+    const std::string name = names.of(part, i);
+    const std::vector<std::uint64_t> shape = part_shape(part, config);
+    if (part.kind == PartKind::kVector) {
+      std::vector<float> values = bind.vector(name, shape[0]);
+      (i < 0 ? weights.final_norm : weights.layers[static_cast<std::size_t>(i)].*part.vector) =
+          std::move(values);
+      return;
+    }
+    Matrix matrix = bind.matrix(name, shape);
+    if (i >= 0) {
+      weights.layers[static_cast<std::size_t>(i)].*part.matrix = std::move(matrix);
+    } else if (part.kind == PartKind::kTable) {
+      weights.embedding = std::move(matrix);
+    } else {
+      weights.head = std::move(matrix);
+    }
+  });
 
   std::vector<float> factors;
-  const std::string factors_name(exaone4::TensorNames::kRopeFactors);
+  const std::string factors_name(kRopeFactors);
   if (checkpoint.find(factors_name)) {
-    factors = bind.vector(factors_name, config.head_dim / 2);
+    factors = bind.vector(factors_name, static_cast<std::uint64_t>(config.head_dim / 2));
     for (const float factor : factors) {
       if (!(factor > 0.0f)) {
         throw Error(

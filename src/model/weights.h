@@ -19,13 +19,13 @@
 namespace exa {
 
 struct LayerWeights {
-  Matrix q, k, v;                          // [n_heads·head_dim | n_kv_heads·head_dim, hidden]
-  std::vector<float> q_norm, k_norm;       // [head_dim]
-  Matrix o;                                // [hidden, n_heads·head_dim]
-  std::vector<float> post_attention_norm;  // [hidden]
-  Matrix gate, up;                         // [ffn_width, hidden]
-  Matrix down;                             // [hidden, ffn_width]
-  std::vector<float> post_ffn_norm;        // [hidden]
+  Matrix q, k, v;                     // [n_heads·head_dim | n_kv_heads·head_dim, hidden]
+  std::vector<float> q_norm, k_norm;  // [head_dim]; empty where the architecture has none
+  Matrix o;                           // [hidden, n_heads·head_dim]
+  std::vector<float> attention_norm;  // [hidden], placed as the LayerSpec says
+  Matrix gate, up;                    // [ffn_width, hidden]
+  Matrix down;                        // [hidden, ffn_width]
+  std::vector<float> ffn_norm;        // [hidden], placed as the LayerSpec says
 };
 
 struct Weights {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -29,30 +30,40 @@ ordered_json published(const char* name) {
   return ordered_json::parse(stream);
 }
 
+std::vector<bool> sliding(const ModelConfig& model) {
+  std::vector<bool> slides;
+  for (const LayerSpec& layer : model.layers) slides.push_back(layer.window > 0);
+  slides.insert(slides.end(), model.draft_slides.begin(), model.draft_slides.end());
+  return slides;
+}
+
 TEST(HfConfig, PublishedText) {
   if (!fs::exists(kData)) GTEST_SKIP() << "no published configs at " << kData;
   const HfConfig small = read(published("exaone-4.0-1.2b/config.json"));
-  EXPECT_EQ(small.n_layers, 30);
-  EXPECT_EQ(small.window, std::nullopt);
-  EXPECT_TRUE(small.tied_head);
-  EXPECT_EQ(small.rope_theta, 1e6);
-  EXPECT_EQ(small.n_mtp_layers, 0);
+  EXPECT_EQ(small.model.n_layers(), 30);
+  EXPECT_EQ(small.model.window, 0);
+  EXPECT_TRUE(small.model.tied_head);
+  EXPECT_EQ(small.model.rope_theta, 1e6F);
+  EXPECT_EQ(small.model.n_mtp_layers, 0);
+  EXPECT_TRUE(small.states_head_dim);
   EXPECT_FALSE(small.has_vision);
   for (const char* name : {"33B__config.json", "33B-AWQ__config.json", "33B-FP8__config.json"}) {
     SCOPED_TRACE(name);
     const HfConfig config = read(published((std::string("exaone-4.5-33b/") + name).c_str()));
-    EXPECT_EQ(config.architecture, "exaone4");
-    EXPECT_EQ(config.n_layers, 64);
-    EXPECT_EQ(config.n_mtp_layers, 1);
-    EXPECT_EQ(config.head_dim, 128);
+    EXPECT_EQ(config.family->gguf, "exaone4");
+    EXPECT_EQ(config.model.n_layers(), 64);
+    EXPECT_EQ(config.model.n_mtp_layers, 1);
+    EXPECT_EQ(config.model.head_dim, 128);
     EXPECT_FALSE(config.states_head_dim);
-    EXPECT_FALSE(config.tied_head);
-    EXPECT_EQ(config.vocab, 153600);
-    EXPECT_EQ(config.window, 4096);
-    EXPECT_EQ(config.slides.size(), std::string_view(name).find("FP8") != std::string_view::npos ? 65U : 64U);
-    EXPECT_EQ(config.rope_theta, 1e6);
-    ASSERT_TRUE(config.rope_scaling);
-    EXPECT_EQ(config.rope_scaling->factor, 16.0f);
+    EXPECT_TRUE(config.mtp_shares_layers);
+    EXPECT_FALSE(config.model.tied_head);
+    EXPECT_EQ(config.model.vocab, 153600);
+    EXPECT_EQ(config.model.window, 4096);
+    EXPECT_EQ(sliding(config.model).size(),
+              std::string_view(name).find("FP8") != std::string_view::npos ? 65U : 64U);
+    EXPECT_EQ(config.model.rope_theta, 1e6F);
+    ASSERT_TRUE(config.model.rope_scaling);
+    EXPECT_EQ(config.model.rope_scaling->factor, 16.0f);
     EXPECT_TRUE(config.has_vision);
   }
 }
@@ -64,13 +75,13 @@ TEST(HfConfig, PublishedVision) {
     fs::copy_file(kData / "exaone-4.5-33b" / "33B__config.json", folder.path() / "config.json");
     fs::copy_file(kData / "exaone-4.5-33b" / processor, folder.path() / std::string(processor).substr(5));
     const HfVisionConfig vision = read_hf_vision_config(Checkpoint::open(folder.path()));
-    EXPECT_EQ(vision.n_layers, 28);
-    EXPECT_EQ(vision.n_kv_heads, 8);
+    EXPECT_EQ(vision.tower.n_layers(), 28);
+    EXPECT_EQ(vision.tower.n_kv_heads, 8);
     EXPECT_EQ(vision.full_attention_period, 7);
-    EXPECT_EQ(vision.min_pixels, 3136);
-    EXPECT_EQ(vision.max_pixels, 3211264);
-    EXPECT_EQ(vision.eps, 1e-6);
-    EXPECT_EQ(vision.mean, (std::vector<double>{0.48145466, 0.4578275, 0.40821073}));
+    EXPECT_EQ(vision.tower.min_pixels, 3136);
+    EXPECT_EQ(vision.tower.max_pixels, 3211264);
+    EXPECT_EQ(vision.tower.rms_eps, 1e-6F);
+    EXPECT_EQ(vision.tower.mean, (std::array<float, 3>{0.48145466F, 0.4578275F, 0.40821073F}));
   }
 }
 
@@ -106,12 +117,14 @@ TEST(HfConfig, MixtureSpellings) {
   for (const HfConfig& config : {with("first_k_dense_replace", 1), with("first_last_k_dense_replace", 1),
                                  with("is_moe_layer", {false, true, true, true}),
                                  with("mlp_layer_types", {"dense", "sparse", "sparse", "sparse"})}) {
-    ASSERT_TRUE(config.mixture);
-    EXPECT_EQ(config.mixture->is_moe_layer, expected);
-    EXPECT_EQ(config.mixture->n_leading_dense, 1);
-    EXPECT_FALSE(config.mixture->softmax_gate);
-    EXPECT_EQ(config.slides, (std::vector<bool>{true, true, true, false}));
-    EXPECT_EQ(config.rope_scaling, std::nullopt);
+    const ModelConfig& model = config.model;
+    ASSERT_TRUE(model.mixture);
+    EXPECT_EQ(model.mixture->is_sparse, expected);
+    EXPECT_EQ(model.mixture->n_leading_dense, 1);
+    EXPECT_FALSE(model.mixture->softmax_gate);
+    EXPECT_EQ(sliding(model), (std::vector<bool>{true, true, true, false}));
+    EXPECT_EQ(model.rope_scaling, std::nullopt);
+    for (const LayerSpec& layer : model.layers) EXPECT_EQ(layer.norm, NormPlacement::kPre);
   }
 }
 
@@ -124,12 +137,12 @@ ordered_json dense() {
 TEST(HfConfig, WindowSpellings) {
   ordered_json config = dense();
   config["sliding_window_pattern"] = 2;
-  EXPECT_EQ(read(config).slides, (std::vector<bool>{true, false, true, false}));
+  EXPECT_EQ(sliding(read(config).model), (std::vector<bool>{true, false, true, false}));
   config["layer_types"] = {"full_attention", "full_attention", "full_attention", "sliding_attention",
                            "sliding_attention"};
-  EXPECT_EQ(read(config).slides, (std::vector<bool>{false, false, false, true, true}));
+  EXPECT_EQ(sliding(read(config).model), (std::vector<bool>{false, false, false, true, true}));
   config["sliding_window"] = nullptr;
-  EXPECT_TRUE(read(config).slides.empty());
+  EXPECT_EQ(sliding(read(config).model), (std::vector<bool>{false, false, false, false}));
 }
 
 TEST(HfConfig, Refusals) {

@@ -333,8 +333,8 @@ struct SmallModel {
       w.down = pack(layer.down, hidden);
       w.q_norm = to_float(layer.q_norm);
       w.k_norm = to_float(layer.k_norm);
-      w.post_attention_norm = to_float(layer.attention_norm);
-      w.post_ffn_norm = to_float(layer.ffn_norm);
+      w.attention_norm = to_float(layer.attention_norm);
+      w.ffn_norm = to_float(layer.ffn_norm);
       weights.layers.push_back(std::move(w));
       dense.layers.push_back(std::move(layer));
     }

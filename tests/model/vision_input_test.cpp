@@ -24,8 +24,8 @@ VisionConfig released_config() {
   config.patch_px = 14;
   config.merge = 2;
   config.window_px = 112;
-  config.mean = {0.48145466, 0.4578275, 0.40821073};
-  config.std = {0.26862954, 0.26130258, 0.27577711};
+  config.mean = {0.48145466F, 0.4578275F, 0.40821073F};
+  config.std = {0.26862954F, 0.26130258F, 0.27577711F};
   config.min_pixels = 3136;
   config.max_pixels = 3211264;
   return config;
@@ -99,7 +99,7 @@ TEST(VisionInput, ResizeOrderOfPasses) {
 TEST(VisionInput, PatchOrder) {
   VisionConfig config = released_config();
   config.mean = {0, 0, 0};
-  config.std = {1.0 / 255, 1.0 / 255, 1.0 / 255};
+  config.std = {1.0F / 255, 1.0F / 255, 1.0F / 255};
   VisionInput input;
   input.grid = {1, 4, 4};
   for (int f = 0; f < 2; ++f) {

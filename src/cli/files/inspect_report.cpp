@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "model/arch/exaone4.h"
+#include "model/arch/family.h"
 #include "model/kv_cache.h"
 #include "text/tokenizer.h"
 
@@ -84,10 +84,12 @@ void add_memory(InspectReport& report, std::int64_t context_tokens) {
   }
   InspectReport::Memory memory;
   memory.context_tokens = context_tokens > 0 ? context_tokens : config.max_context;
-  const exaone4::TensorNames names(report.checkpoint);
-  for (const TensorInfo& tensor : report.checkpoint.tensors()) {
-    if (!names.is_beside(tensor.name, config)) memory.weight_bytes += tensor.n_bytes;
-  }
+  const Family& family = family_of(report.checkpoint, true);
+  const TensorNames names(family, report.checkpoint);
+  for_each_part(family, config, [&](const Part& part, std::int64_t layer) {
+    const TensorInfo* tensor = report.checkpoint.find(names.of(part, layer));
+    if (tensor != nullptr) memory.weight_bytes += tensor->n_bytes;
+  });
   memory.kv_bytes = KvCache::bytes_for(config, KvType::kBF16, kReportChunk, memory.context_tokens);
   memory.available_bytes = available_memory_bytes();
   report.memory = memory;

@@ -204,11 +204,11 @@ BenchModel make_bench_model(std::string_view shape_text, std::string_view type, 
     layer.q_norm = make.ones(c.head_dim);
     layer.k_norm = make.ones(c.head_dim);
     layer.o = make.matrix(name("attn_output"), c.hidden, q_width);
-    layer.post_attention_norm = make.ones(c.hidden);
+    layer.attention_norm = make.ones(c.hidden);
     layer.gate = make.matrix(name("ffn_gate"), c.ffn_width, c.hidden);
     layer.up = make.matrix(name("ffn_up"), c.ffn_width, c.hidden);
     layer.down = make.matrix(name("ffn_down"), c.hidden, c.ffn_width);
-    layer.post_ffn_norm = make.ones(c.hidden);
+    layer.ffn_norm = make.ones(c.hidden);
     w.layers.push_back(std::move(layer));
   }
   w.final_norm = make.ones(c.hidden);
