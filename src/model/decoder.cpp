@@ -76,6 +76,17 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
                 "step of " + std::to_string(n) + " rows, expected at most " + std::to_string(max_rows_));
   }
 
+  // A sublayer reads the residual stream or a normed copy of it, and leaves its output in projected_.
+  const auto enter = [&](const std::vector<float>& norm, const LayerSpec& spec) -> const float* {
+    if (spec.norm == NormPlacement::kPost) return residual_;
+    backend_.rmsnorm(residual_, hidden, n, hidden, norm.data(), c.rms_eps, projected_, hidden);
+    return projected_;
+  };
+  const auto leave = [&](const std::vector<float>& norm, const LayerSpec& spec) {
+    if (spec.norm == NormPlacement::kPre) return backend_.add(projected_, hidden, n, hidden, residual_, hidden);
+    backend_.rmsnorm_add(projected_, hidden, n, hidden, norm.data(), c.rms_eps, residual_, hidden);
+  };
+
   float* const q = qkv_;
   float* const k = qkv_ + q_width;
   float* const v = k + kv_width;
@@ -91,13 +102,14 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
     if (observer_) observer_(i, {residual_, static_cast<std::size_t>(n * hidden)});
 
     const MatmulTarget qkv[] = {{&w.q, q, qkv_width}, {&w.k, k, qkv_width}, {&w.v, v, qkv_width}};
-    show_inputs(i, {"attn_q", "attn_k", "attn_v"}, residual_, hidden, n);
-    backend_.matmul(residual_, hidden, n, qkv, n_prompt);
+    const float* const attention_in = enter(w.attention_norm, spec);
+    show_inputs(i, {"attn_q", "attn_k", "attn_v"}, attention_in, hidden, n);
+    backend_.matmul(attention_in, hidden, n, qkv, n_prompt);
     const RopeFrequencies* const rotation = spec.rope ? &rope : nullptr;
-    backend_.norm_rope_heads(q, qkv_width, n, n_heads, head_dim, w.q_norm.data(), c.rms_eps, rotation,
-                             positions_.data());
-    backend_.norm_rope_heads(k, qkv_width, n, n_kv_heads, head_dim, w.k_norm.data(), c.rms_eps, rotation,
-                             positions_.data());
+    backend_.norm_rope_heads(q, qkv_width, n, n_heads, head_dim, spec.qk_norm ? w.q_norm.data() : nullptr,
+                             c.rms_eps, rotation, positions_.data());
+    backend_.norm_rope_heads(k, qkv_width, n, n_kv_heads, head_dim, spec.qk_norm ? w.k_norm.data() : nullptr,
+                             c.rms_eps, rotation, positions_.data());
     for (std::size_t s = 0; s < slices.size(); ++s) {
       attention_slices_[s].kv = slices[s].cache->view(i);
       backend_.append_kv(attention_slices_[s], k, qkv_width, v, qkv_width);
@@ -106,17 +118,17 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
     const MatmulTarget o[] = {{&w.o, projected_, hidden}};
     show_inputs(i, {"attn_output"}, attended_, q_width, n);
     backend_.matmul(attended_, q_width, n, o, n_prompt);
-    backend_.rmsnorm_add(projected_, hidden, n, hidden, w.attention_norm.data(), c.rms_eps, residual_,
-                         hidden);
+    leave(w.attention_norm, spec);
 
     const MatmulTarget gate_up[] = {{&w.gate, gate_, c.ffn_width}, {&w.up, up_, c.ffn_width}};
-    show_inputs(i, {"ffn_gate", "ffn_up"}, residual_, hidden, n);
-    backend_.matmul(residual_, hidden, n, gate_up, n_prompt);
+    const float* const ffn_in = enter(w.ffn_norm, spec);
+    show_inputs(i, {"ffn_gate", "ffn_up"}, ffn_in, hidden, n);
+    backend_.matmul(ffn_in, hidden, n, gate_up, n_prompt);
     backend_.silu_mul(gate_, c.ffn_width, up_, c.ffn_width, n, c.ffn_width);
     const MatmulTarget down[] = {{&w.down, projected_, hidden, true}};
     show_inputs(i, {"ffn_down"}, gate_, c.ffn_width, n);
     backend_.matmul(gate_, c.ffn_width, n, down, n_prompt);
-    backend_.rmsnorm_add(projected_, hidden, n, hidden, w.ffn_norm.data(), c.rms_eps, residual_, hidden);
+    leave(w.ffn_norm, spec);
   }
   for (const StepSlice& slice : slices) slice.cache->advance(static_cast<std::int64_t>(slice.ids.size()));
 

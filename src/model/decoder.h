@@ -83,7 +83,7 @@ class Decoder {
   float* residual_;   // [max_rows, hidden]
   float* qkv_;        // [max_rows, (n_heads + 2 n_kv_heads) head_dim]
   float* attended_;   // [max_rows, n_heads head_dim]
-  float* projected_;  // [max_rows, hidden]
+  float* projected_;  // [max_rows, hidden]: a sublayer's normed input, then its output
   float* gate_;       // [max_rows, ffn_width]
   float* up_;         // [max_rows, ffn_width]
   std::vector<float> logits_;

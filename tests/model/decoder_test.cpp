@@ -237,6 +237,8 @@ struct SmallShape {
   int head_dim = 16;
   bool tied = false;  // the embedding serves as head, and is as large as one
   std::vector<float> rope_factors;
+  NormPlacement norm = NormPlacement::kPost;
+  bool qk_norm = true;
 };
 
 struct SmallModel {
@@ -306,7 +308,7 @@ struct SmallModel {
     for (const int window : windows) {
       const bool rope = window > 0;
       dense.rope.push_back(rope);
-      c.layers.push_back({.window = window, .rope = rope});
+      c.layers.push_back({.window = window, .rope = rope, .norm = shape.norm, .qk_norm = shape.qk_norm});
       // Norm weights of 3e-3 keep the residual stream as small as the embeddings.
       std::vector<double> attention_norm = near_one(static_cast<std::size_t>(hidden));
       std::vector<double> ffn_norm = near_one(static_cast<std::size_t>(hidden));
@@ -323,6 +325,10 @@ struct SmallModel {
                              .k_norm = near_one(static_cast<std::size_t>(head_dim)),
                              .attention_norm = attention_norm,
                              .ffn_norm = ffn_norm};
+      if (!shape.qk_norm) {
+        layer.q_norm.clear();
+        layer.k_norm.clear();
+      }
       LayerWeights w;
       w.q = pack(layer.q, n_heads * head_dim);
       w.k = pack(layer.k, n_kv_heads * head_dim);
@@ -345,6 +351,7 @@ struct SmallModel {
       weights.head = pack(dense.head, vocab);
     }
     weights.final_norm = to_float(dense.final_norm);
+    dense.pre_norm = shape.norm == NormPlacement::kPre;
   }
 };
 
@@ -408,6 +415,30 @@ TEST(Decoder, HeadsOf80WithRopeFactorsAndATiedOutput) {
     plain.inverse[j] *= static_cast<double>(shape.rope_factors[j]);
   }
   EXPECT_GT(largest_difference(test::forward(plain, ids, {}), ours), 20 * kTolerance);
+}
+
+// EXAONE 3.x and K-EXAONE: sublayers read a normed copy; K-EXAONE norms queries and keys, 3.x does not.
+TEST(Decoder, PreNormEqualsTheEquationsAndShowsEveryEps) {
+  ThreadPool pool(2);
+  const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
+  for (const bool qk_norm : {true, false}) {
+    SCOPED_TRACE(qk_norm);
+    const SmallModel model(*backend, {5, 0},
+                           {.rope_factors = {}, .norm = NormPlacement::kPre, .qk_norm = qk_norm});
+    const std::vector<std::int32_t> ids = some_ids(20, model.dense.vocab, 5);
+    const std::vector<float> ours = logits_of(model, *backend, ids);
+    constexpr double kTolerance = 2e-5;
+    EXPECT_LT(largest_difference(test::forward(model.dense, ids, {}), ours), kTolerance);
+    for (double test::NormEps::*place :
+         {&test::NormEps::attention, &test::NormEps::ffn, &test::NormEps::final}) {
+      test::NormEps eps;
+      eps.*place = 1e-6;
+      EXPECT_GT(largest_difference(test::forward(model.dense, ids, eps), ours), 20 * kTolerance);
+    }
+    test::DenseModel post = model.dense;
+    post.pre_norm = false;
+    EXPECT_GT(largest_difference(test::forward(post, ids, {}), ours), 20 * kTolerance);
+  }
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ namespace exa::test {
 
 struct DenseLayer {
   std::vector<double> q, k, v, o, gate, up, down;  // [out][in]
-  std::vector<double> q_norm, k_norm, attention_norm, ffn_norm;
+  std::vector<double> q_norm, k_norm;  // empty: none
+  std::vector<double> attention_norm, ffn_norm;
 };
 
 // One eps for each place where the network normalises.
@@ -25,6 +26,7 @@ struct DenseModel {
   std::vector<double> inverse;  // [head_dim / 2]
   std::vector<double> embedding, head, final_norm;
   std::vector<DenseLayer> layers;
+  bool pre_norm = false;  // sublayers read a normed copy and their output is added as it is
 };
 
 inline std::vector<double> multiply(const std::vector<double>& w, const std::vector<double>& x) {
@@ -67,15 +69,17 @@ inline std::vector<std::vector<double>> forward(const DenseModel& m, const std::
     const DenseLayer& w = m.layers[l];
     std::vector<std::vector<double>> q, k, v;
     for (std::size_t t = 0; t < x.size(); ++t) {
-      q.push_back(multiply(w.q, x[t]));
-      k.push_back(multiply(w.k, x[t]));
-      v.push_back(multiply(w.v, x[t]));
+      std::vector<double> in = x[t];
+      if (m.pre_norm) normalise(in.data(), in.size(), w.attention_norm, eps.attention);
+      q.push_back(multiply(w.q, in));
+      k.push_back(multiply(w.k, in));
+      v.push_back(multiply(w.v, in));
       for (std::size_t h = 0; h < static_cast<std::size_t>(m.n_heads); ++h) {
-        normalise(&q[t][h * dim], dim, w.q_norm, eps.q);
+        if (!w.q_norm.empty()) normalise(&q[t][h * dim], dim, w.q_norm, eps.q);
         if (m.rope[l]) rotate(&q[t][h * dim], m.inverse, static_cast<int>(t));
       }
       for (std::size_t h = 0; h < static_cast<std::size_t>(m.n_kv_heads); ++h) {
-        normalise(&k[t][h * dim], dim, w.k_norm, eps.k);
+        if (!w.k_norm.empty()) normalise(&k[t][h * dim], dim, w.k_norm, eps.k);
         if (m.rope[l]) rotate(&k[t][h * dim], m.inverse, static_cast<int>(t));
       }
     }
@@ -100,13 +104,15 @@ inline std::vector<std::vector<double>> forward(const DenseModel& m, const std::
         }
       }
       std::vector<double> o = multiply(w.o, attended);
-      normalise(o.data(), o.size(), w.attention_norm, eps.attention);
+      if (!m.pre_norm) normalise(o.data(), o.size(), w.attention_norm, eps.attention);
       for (std::size_t i = 0; i < hidden; ++i) x[t][i] += o[i];
-      std::vector<double> gate = multiply(w.gate, x[t]);
-      const std::vector<double> up = multiply(w.up, x[t]);
+      std::vector<double> in = x[t];
+      if (m.pre_norm) normalise(in.data(), in.size(), w.ffn_norm, eps.ffn);
+      std::vector<double> gate = multiply(w.gate, in);
+      const std::vector<double> up = multiply(w.up, in);
       for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1.0 + std::exp(-gate[i])) * up[i];
       std::vector<double> down = multiply(w.down, gate);
-      normalise(down.data(), down.size(), w.ffn_norm, eps.ffn);
+      if (!m.pre_norm) normalise(down.data(), down.size(), w.ffn_norm, eps.ffn);
       for (std::size_t i = 0; i < hidden; ++i) x[t][i] += down[i];
     }
   }
