@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "model/vision_config.h"
 
 namespace exa {
 namespace {
@@ -148,6 +149,36 @@ TEST(Config, ErrorsNameKeyExpectedAndFound) {
   std::string layers = text_config("");
   layers.replace(layers.find(R"("num_hidden_layers": 8)"), 22, R"("num_hidden_layers": 1e9)");
   EXPECT_NE(error_of(layers).find("num_hidden_layers"), std::string::npos);
+}
+
+// A folder of the tiny tower's with other texts in place of its two configs.
+VisionConfig read_vision(const std::string& change_from, const std::string& change_to, const char* file) {
+  const fs::path tower = fs::path(EXAONE_SOURCE_DIR) / "tests/data/models/tiny-vision";
+  const ConfigFolder folder("");
+  for (const char* name : {"config.json", "preprocessor_config.json"}) {
+    std::ifstream in(tower / name);
+    std::string text(std::istreambuf_iterator<char>(in), {});
+    if (std::string_view(name) == file) {
+      const std::size_t place = text.find(change_from);
+      if (place == std::string::npos) throw std::runtime_error("no " + change_from);
+      text.replace(place, change_from.size(), change_to);
+    }
+    std::ofstream(folder.path() / name) << text;
+  }
+  return read_vision_config(Checkpoint::open(folder.path()));
+}
+
+// transformers norms the tower with 1e-6 whatever the text model's eps is.
+TEST(Config, TheTowersEpsIsNotTheTextModels) {
+  EXPECT_EQ(
+      read_vision("\"vision_config\"", "\"rms_norm_eps\": 1e-5, \"vision_config\"", "config.json").rms_eps,
+      1e-6F);
+}
+
+TEST(Config, ProcessorFilesAreReadStrictly) {
+  const char* const file = "preprocessor_config.json";
+  EXPECT_NO_THROW(read_vision("\"image_mean\"", "\"image_mean\"", file));
+  EXPECT_THROW(read_vision("\"image_mean\"", "\"image_std\": [1, 1, 1], \"image_mean\"", file), Error);
 }
 
 // Section 6.6, llama.cpp 21733: block_count of a file with drafting layers counts them. The trunk is what is
