@@ -18,13 +18,6 @@ bool is_plain_type(DType type) {
 HfTensors::HfTensors(const Checkpoint& checkpoint)
     : checkpoint_(&checkpoint), quantization_(read_quantization_config(checkpoint)) {}
 
-bool HfTensors::any_starts_with(std::string_view prefix) const {
-  for (const TensorInfo& tensor : checkpoint_->tensors()) {
-    if (tensor.name.starts_with(prefix)) return true;
-  }
-  return false;
-}
-
 std::string HfTensors::where(std::string_view name) const {
   const TensorInfo* tensor = checkpoint_->find(name);
   const std::string file =

@@ -22,7 +22,6 @@ class HfTensors {
   explicit HfTensors(const Checkpoint& checkpoint);
 
   bool has(std::string_view name) const { return checkpoint_->find(name) != nullptr; }
-  bool any_starts_with(std::string_view prefix) const;
 
   // A norm, bias or embedding: stored as it is. Errors: kBadInput for a missing tensor, another shape or a
   // type that is not F32, F16 or BF16 (tensor, expected, found).

@@ -20,10 +20,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kVisionPrefix = "model.visual.";
-constexpr std::string_view kDraftPrefix = "mtp.";
 
 // Tensors that a checkpoint may hold and no GGUF needs.
-bool is_surplus(std::string_view name, const HfConfig& config, PlanParts parts, bool draft_planned) {
+bool is_surplus(std::string_view name, const HfConfig& config, PlanParts parts) {
   constexpr std::array<std::string_view, 5> kSuffixes = {".rotary_emb.inv_freq", ".input_scale",
                                                          ".output_scale", ".k_scale", ".v_scale"};
   for (const std::string_view suffix : kSuffixes) {
@@ -31,7 +30,7 @@ bool is_surplus(std::string_view name, const HfConfig& config, PlanParts parts, 
   }
   if (name.starts_with(kVisionPrefix)) return !parts.vision;
   if (!parts.text) return true;
-  if (name.starts_with(kDraftPrefix)) return !draft_planned;
+  if (name.starts_with(kDraftPrefix)) return config.model.n_mtp_layers == 0;
   return config.model.tied_head && name == config.family->head.huggingface;
 }
 
@@ -87,13 +86,12 @@ TensorPlan plan_huggingface(const Checkpoint& checkpoint, PlanParts parts) {
   HfConfig config = read_hf_config(checkpoint);
   const std::string architecture(config.family->gguf);
   HfTensors tensors(checkpoint);
-  // transformers drops the drafting layers where it saves a model but leaves their number in the config.
-  const bool draft =
-      parts.text && parts.draft && config.model.n_mtp_layers > 0 && tensors.any_starts_with(kDraftPrefix);
-  if (!draft) config.model.n_mtp_layers = 0;
+  if (!parts.text || !parts.draft) config.model.n_mtp_layers = 0;
 
   TensorPlan plan;
-  if (parts.text) plan_text(tensors, config, TensorNames(*config.family, checkpoint), plan.tensors);
+  if (parts.text) {
+    plan_text(tensors, config, TensorNames(*config.family, checkpoint, config.model), plan.tensors);
+  }
   std::optional<HfVisionConfig> vision;
   if (parts.vision) {
     if (!config.has_vision) {
@@ -105,7 +103,7 @@ TensorPlan plan_huggingface(const Checkpoint& checkpoint, PlanParts parts) {
     plan_vision(tensors, vision->tower, plan.tensors);
   }
   for (const std::string& name : tensors.untaken()) {
-    if (is_surplus(name, config, parts, draft)) continue;
+    if (is_surplus(name, config, parts)) continue;
     throw Error(ErrorKind::kBadInput,
                 "the tensor has no place in " + architecture +
                     ", expected only those that config.json implies",

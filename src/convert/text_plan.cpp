@@ -31,7 +31,8 @@ class TextPlanner {
     part_of_file_ = TensorPart::kDraft;
     for (std::int64_t i = 0; i < model.n_mtp_layers; ++i) {
       const std::int64_t layer = model.n_layers() + i;
-      const std::string from = "mtp.layers." + std::to_string(config_.mtp_shares_layers ? 0 : i) + ".";
+      const std::string from =
+          std::string(kDraftPrefix) + "layers." + std::to_string(config_.mtp_shares_layers ? 0 : i) + ".";
       for (const Part& part : family_.layer) {
         if (holds_part(part, model, layer)) add_part(part, layer, from + std::string(part.huggingface));
       }

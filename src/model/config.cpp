@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numbers>
@@ -7,6 +8,7 @@
 #include "base/error.h"
 #include "model/arch/family.h"
 #include "model/config_reader.h"
+#include "model/tied_head.h"
 
 namespace exa {
 namespace {
@@ -42,12 +44,28 @@ void check_runnable(const ModelConfig& config, const std::string& where) {
   }
 }
 
+// Tensors overrule what config.json says of the head and the drafting layers: transformers ties a head only
+// where the folder does not bring another one, and drops the drafting layers where it saves a model but leaves
+// their number in the config.
+void heed_tensors(const Checkpoint& checkpoint, const Family& family, ModelConfig& config) {
+  if (checkpoint.tensors().empty()) return;
+  const TensorNames names(family, checkpoint, config);
+  const TensorInfo* embedding = checkpoint.find(names.of(family.embedding, -1));
+  const TensorInfo* head = checkpoint.find(names.of(family.head, -1));
+  if (config.tied_head && embedding && head && !hold_same_numbers(checkpoint, *embedding, *head)) {
+    config.tied_head = false;
+  }
+  const auto drafts = [](const TensorInfo& tensor) { return tensor.name.starts_with(kDraftPrefix); };
+  if (std::ranges::none_of(checkpoint.tensors(), drafts)) config.n_mtp_layers = 0;
+}
+
 }  // namespace
 
 ModelConfig read_stated_config(const Checkpoint& checkpoint) {
   const bool gguf = checkpoint.format() == CheckpointFormat::kGguf;
   const Family& family = family_of(checkpoint, gguf);
   ModelConfig config = gguf ? family.read_gguf(checkpoint) : family.read_json(checkpoint);
+  if (!gguf) heed_tensors(checkpoint, family, config);
   check_relations(config, checkpoint.path().string());
   return config;
 }

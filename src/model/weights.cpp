@@ -219,7 +219,7 @@ Weights bind_weights(const Checkpoint& checkpoint, const ModelConfig& config, Ba
     throw Error(ErrorKind::kBadInput, "expected weights, found none", checkpoint.path().string());
   }
   const Family& family = family_of(checkpoint, true);
-  const TensorNames names(family, checkpoint);
+  const TensorNames names(family, checkpoint, config);
   Binder bind(checkpoint, backend, precision, options, hit);
 
   weights.layers.resize(config.layers.size());
@@ -259,7 +259,7 @@ Weights bind_weights(const Checkpoint& checkpoint, const ModelConfig& config, Ba
 
   for (const TensorInfo& tensor : checkpoint.tensors()) {
     if (bind.was_taken(tensor.name)) continue;
-    if (!names.is_beside(tensor.name, config)) {
+    if (!names.is_beside(tensor.name)) {
       throw Error(
           ErrorKind::kBadInput,
           "tensor " + tensor.name + " " + shape_text(tensor.shape) + " has no place in this architecture",

@@ -1,7 +1,9 @@
 """`exaone convert`, `split`, `merge` from outside: kills at any moment, full disks, odd arguments."""
 
+import json
 import random
 import resource
+import shutil
 import signal
 import struct
 import subprocess
@@ -9,6 +11,22 @@ import time
 import unittest
 
 from black_box import BAD_INPUT, BINARY, DENSE, HYBRID, IO, MODELS, NESTED, USAGE, BlackBox, edit_json, exaone
+
+
+def add_head(path, rows):
+    """Adds lm_head.weight, the embedding's rows moved on by so many, and returns its bytes."""
+    data = path.read_bytes()
+    begin = 8 + struct.unpack_from("<Q", data)[0]
+    header = json.loads(data[8:begin])
+    embedding = header["model.embed_tokens.weight"]
+    first, last = embedding["data_offsets"]
+    body = data[begin:]
+    table = body[first:last]
+    cut = rows * (last - first) // embedding["shape"][0]
+    header["lm_head.weight"] = {**embedding, "data_offsets": [len(body), len(body) + len(table)]}
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body + table[len(table) - cut:] + table[:len(table) - cut])
+    return len(table)
 
 
 class Convert(BlackBox):
@@ -112,6 +130,21 @@ class Convert(BlackBox):
 
         edit_json(folder / "model.safetensors.index.json", add)
         self.fail_with(BAD_INPUT, "convert", folder, "-o", self.scratch / "out.gguf", saying=["model.layers.99"])
+
+    def test_a_head_beside_a_config_that_ties(self):
+        """inspect and convert tell another head from a copy of the embedding."""
+        plain = json.loads(self.succeed("inspect", DENSE, "--json"))
+        for rows, tied in ((0, True), (1, False)):
+            folder = self.copy_folder(DENSE)
+            n_bytes = add_head(folder / "model.safetensors", rows)
+            report = json.loads(self.succeed("inspect", folder, "--json"))
+            self.assertEqual(report["config"]["tied_head"], tied)
+            self.assertEqual(report["memory"]["weight_bytes"] - plain["memory"]["weight_bytes"],
+                             0 if tied else n_bytes)
+            output = self.convert(folder)
+            name = b"output.weight"
+            self.assertEqual(struct.pack("<Q", len(name)) + name in output.read_bytes(), not tied)
+            shutil.rmtree(folder)
 
     def test_missing_shard(self):
         folder = self.copy_folder(HYBRID)

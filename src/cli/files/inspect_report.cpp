@@ -85,7 +85,7 @@ void add_memory(InspectReport& report, std::int64_t context_tokens) {
   InspectReport::Memory memory;
   memory.context_tokens = context_tokens > 0 ? context_tokens : config.max_context;
   const Family& family = family_of(report.checkpoint, true);
-  const TensorNames names(family, report.checkpoint);
+  const TensorNames names(family, report.checkpoint, config);
   for_each_part(family, config, [&](const Part& part, std::int64_t layer) {
     const TensorInfo* tensor = report.checkpoint.find(names.of(part, layer));
     if (tensor != nullptr) memory.weight_bytes += tensor->n_bytes;

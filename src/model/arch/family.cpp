@@ -124,33 +124,40 @@ bool holds_part(const Part& part, const ModelConfig& config, std::int64_t layer)
   return false;
 }
 
-TensorNames::TensorNames(const Family& family, const Checkpoint& checkpoint)
-    : family_(&family), gguf_(checkpoint.format() == CheckpointFormat::kGguf) {
+TensorNames::TensorNames(const Family& family, const Checkpoint& checkpoint, const ModelConfig& config)
+    : family_(&family),
+      gguf_(checkpoint.format() == CheckpointFormat::kGguf),
+      tied_head_(config.tied_head),
+      n_layers_(config.n_layers()),
+      n_mtp_layers_(config.n_mtp_layers) {
   for (const std::string_view prefix : family.prefixes) {
     prefix_ = prefix;
     if (checkpoint.find(prefix_ + std::string(family.final_norm.huggingface))) break;
   }
+  embedding_is_head_ = !gguf_ && tied_head_ && !checkpoint.find(of(family.embedding, -1)) &&
+                       checkpoint.find(family.head.huggingface);
 }
 
 std::string TensorNames::of(const Part& part, std::int64_t layer) const {
   if (gguf_) return gguf_name(part, layer);
   const std::string name(part.huggingface);
   if (layer >= 0) return prefix_ + std::string(family_->layers) + std::to_string(layer) + "." + name;
+  if (embedding_is_head_ && &part == &family_->embedding) return std::string(family_->head.huggingface);
   return &part == &family_->head ? name : prefix_ + name;
 }
 
-bool TensorNames::is_beside(std::string_view tensor_name, const ModelConfig& config) const {
+bool TensorNames::is_beside(std::string_view tensor_name) const {
   if (gguf_) {
     if (tensor_name == kRopeFactors || tensor_name.starts_with("v.") || tensor_name.starts_with("mm."))
       return true;
-    for (std::int64_t i = 0; i < config.n_mtp_layers; ++i) {
-      if (tensor_name.starts_with("blk." + std::to_string(config.n_layers() + i) + ".")) return true;
+    for (std::int64_t i = 0; i < n_mtp_layers_; ++i) {
+      if (tensor_name.starts_with("blk." + std::to_string(n_layers_ + i) + ".")) return true;
     }
     return false;
   }
-  return tensor_name.starts_with("mtp.") || tensor_name.starts_with("model.visual.") ||
+  return tensor_name.starts_with(kDraftPrefix) || tensor_name.starts_with("model.visual.") ||
          tensor_name.ends_with("rotary_emb.inv_freq") ||
-         (config.tied_head && tensor_name == family_->head.huggingface);
+         (tied_head_ && tensor_name == family_->head.huggingface);
 }
 
 }  // namespace exa

@@ -118,6 +118,7 @@ const Family& family_of(const Checkpoint& checkpoint, bool only_running);
 std::vector<std::uint64_t> part_shape(const Part& part, const ModelConfig& config);
 // "blk.3.attn_q.weight"; layer < 0: of the whole model.
 std::string gguf_name(const Part& part, std::int64_t layer);
+inline constexpr std::string_view kDraftPrefix = "mtp.";  // of the drafting layers' Hugging Face names
 inline constexpr std::string_view kRopeFactors = "rope_freqs.weight";  // GGUF only, [head_dim / 2], optional
 
 bool holds_part(const Part& part, const ModelConfig& config, std::int64_t layer);
@@ -139,17 +140,20 @@ void for_each_part(const Family& family, const ModelConfig& config, Visit&& visi
 // How this checkpoint spells the network's tensors.
 class TensorNames {
  public:
-  TensorNames(const Family& family, const Checkpoint& checkpoint);
+  TensorNames(const Family& family, const Checkpoint& checkpoint, const ModelConfig& config);
 
   std::string of(const Part& part, std::int64_t layer) const;
   // True for tensors that belong to rooms beside the text decoder (drafting layers, vision tower, rotary
   // buffers and factors, a head that equals the embedding).
-  bool is_beside(std::string_view tensor_name, const ModelConfig& config) const;
+  bool is_beside(std::string_view tensor_name) const;
 
  private:
   const Family* family_;
   bool gguf_;
+  bool tied_head_;
+  std::int64_t n_layers_, n_mtp_layers_;
   std::string prefix_;
+  bool embedding_is_head_ = false;  // a tied folder that holds the one tensor under the head's name
 };
 
 }  // namespace exa
