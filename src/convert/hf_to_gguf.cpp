@@ -13,13 +13,13 @@
 #include "convert/tensor_stream.h"
 #include "convert/tokenizer_keys.h"
 #include "formats/model_files.h"
+#include "model/arch/vision_parts.h"
 
 namespace exa {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kVisionPrefix = "model.visual.";
 
 // Tensors that a checkpoint may hold and no GGUF needs.
 bool is_surplus(std::string_view name, const HfConfig& config, PlanParts parts) {

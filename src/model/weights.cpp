@@ -4,13 +4,13 @@
 #include <cstring>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "kernels/quant.h"
 #include "model/arch/family.h"
+#include "model/tensor_binder.h"
 
 namespace exa {
 namespace {
@@ -39,76 +39,36 @@ std::size_t most_packed_bytes(const Checkpoint& checkpoint, Precision precision)
   return static_cast<std::size_t>(total);
 }
 
-// Takes tensors out of the checkpoint one by one, remembering which were asked for.
-class Binder {
+// Packs matrices one behind the other into one region, or finds them in a cache's.
+class Packer {
  public:
-  Binder(const Checkpoint& checkpoint, Backend& backend, Precision precision, const LoadOptions& options,
+  Packer(const Checkpoint& checkpoint, Backend& backend, Precision precision, const LoadOptions& options,
          const std::optional<PackCache::Hit>& hit)
       : checkpoint_(checkpoint),
         backend_(backend),
         precision_(precision),
-        progress_(options.progress),
         region_(hit ? hit->region
                     : std::make_shared<Region>(most_packed_bytes(checkpoint, precision), options.pages)) {
-    for (const TensorInfo& tensor : checkpoint.tensors()) total_bytes_ += tensor.n_bytes;
     if (!hit) return;
     for (const PackEntry& entry : hit->entries) cached_.emplace(entry.name, &entry);
   }
 
-  // shape: [n_rows, n_cols]
-  Matrix matrix(const std::string& name, std::span<const std::uint64_t> shape) {
-    const TensorInfo& tensor = take(name, shape);
-    const auto n_rows = static_cast<std::int64_t>(shape[0]);
-    const auto n_cols = static_cast<std::int64_t>(shape[1]);
-    if (!can_decode(tensor.type)) {
-      throw Error(ErrorKind::kUnsupported,
-                  "tensor " + name + " has type " + std::string(exa::name(tensor.type)) +
-                      ", expected F32, F16, BF16 or a block-quantized type",
-                  checkpoint_.path().string());
-    }
-    const std::uint64_t stored_row_bytes = row_bytes(tensor.type, static_cast<std::uint64_t>(n_cols));
-    const auto read = [this, &tensor, stored_row_bytes](std::int64_t row, std::int64_t n, std::byte* out) {
-      checkpoint_.read(tensor, static_cast<std::uint64_t>(row) * stored_row_bytes,
-                       {out, static_cast<std::size_t>(static_cast<std::uint64_t>(n) * stored_row_bytes)});
-    };
-    Matrix packed;
+  // source: the tensor's rows.
+  Matrix matrix(const TensorInfo& tensor, MatrixSource source) {
     if (!cached_.empty()) {
-      packed = cached(name, tensor.type, n_rows, n_cols);
-      compare_a_row_block(packed, static_cast<std::size_t>(stored_row_bytes), read);
-    } else {
-      checkpoint_.will_need(tensor);
-      packed = backend_.pack({.name = name,
-                              .type = tensor.type,
-                              .n_rows = n_rows,
-                              .n_cols = n_cols,
-                              .read = read,
-                              .allocate = [this](std::size_t n_bytes) { return take_memory(n_bytes); }},
-                             precision_);
-      pack_.push_back({name, packed.type, n_rows, n_cols,
-                       static_cast<std::uint64_t>(packed.bytes.data() - region_->data()),
-                       packed.bytes.size_bytes()});
+      Matrix packed = cached(tensor.name, tensor.type, source.n_rows, source.n_cols);
+      const std::uint64_t stored_bytes = row_bytes(tensor.type, static_cast<std::uint64_t>(source.n_cols));
+      compare_a_row_block(packed, static_cast<std::size_t>(stored_bytes), source.read);
+      return packed;
     }
-    advance(tensor.n_bytes);
+    checkpoint_.will_need(tensor);
+    source.allocate = [this](std::size_t n_bytes) { return take_memory(n_bytes); };
+    Matrix packed = backend_.pack(source, precision_);
+    pack_.push_back({tensor.name, packed.type, source.n_rows, source.n_cols,
+                     static_cast<std::uint64_t>(packed.bytes.data() - region_->data()),
+                     packed.bytes.size_bytes()});
     return packed;
   }
-
-  std::vector<float> vector(const std::string& name, std::uint64_t length) {
-    const TensorInfo& tensor = take(name, std::span(&length, 1));
-    if (tensor.type != DType::kF32 && tensor.type != DType::kF16 && tensor.type != DType::kBF16) {
-      throw Error(ErrorKind::kUnsupported,
-                  "tensor " + name + " has type " + std::string(exa::name(tensor.type)) +
-                      ", expected F32, F16 or BF16",
-                  checkpoint_.path().string());
-    }
-    std::vector<std::byte> stored(static_cast<std::size_t>(tensor.n_bytes));
-    checkpoint_.read(tensor, 0, stored);
-    std::vector<float> values(static_cast<std::size_t>(length));
-    decode_row(tensor.type, stored.data(), values.size(), values.data());
-    advance(tensor.n_bytes);
-    return values;
-  }
-
-  bool was_taken(const std::string& name) const { return taken_.contains(name); }
 
   // Where everything lies.
   void hand_over(Weights& weights) {
@@ -160,38 +120,13 @@ class Binder {
     if (std::memcmp(packed.data(), matrix.row_block(block), packed.size()) != 0) throw StalePack{};
   }
 
-  const TensorInfo& take(const std::string& name, std::span<const std::uint64_t> shape) {
-    const TensorInfo* tensor = checkpoint_.find(name);
-    if (!tensor) {
-      throw Error(ErrorKind::kBadInput, "expected tensor " + name + " " + shape_text(shape) + ", found none",
-                  checkpoint_.path().string());
-    }
-    if (!std::ranges::equal(tensor->shape, shape)) {
-      throw Error(
-          ErrorKind::kBadInput,
-          "tensor " + name + " has shape " + shape_text(tensor->shape) + ", expected " + shape_text(shape),
-          checkpoint_.path().string());
-    }
-    taken_.insert(name);
-    return *tensor;
-  }
-
-  void advance(std::uint64_t n_bytes) {
-    done_bytes_ += n_bytes;
-    if (progress_) progress_(done_bytes_, total_bytes_);
-  }
-
   const Checkpoint& checkpoint_;
   Backend& backend_;
   Precision precision_;
-  const LoadProgress& progress_;
   std::shared_ptr<Region> region_;
   std::size_t used_bytes_ = 0;
   std::vector<PackEntry> pack_;
   std::unordered_map<std::string_view, const PackEntry*> cached_;
-  std::uint64_t done_bytes_ = 0;
-  std::uint64_t total_bytes_ = 0;
-  std::unordered_set<std::string> taken_;
 };
 
 }  // namespace
@@ -199,9 +134,7 @@ class Binder {
 std::size_t Weights::size_bytes() const {
   std::size_t total = embedding.bytes.size_bytes() + (head ? head->bytes.size_bytes() : 0);
   for (const LayerWeights& layer : layers) {
-    for (const Matrix* m : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
-      total += m->bytes.size_bytes();
-    }
+    for_each_matrix(layer, [&](const Matrix& m) { total += m.bytes.size_bytes(); });
   }
   return total;
 }
@@ -220,26 +153,25 @@ Weights bind_weights(const Checkpoint& checkpoint, const ModelConfig& config, Ba
   }
   const Family& family = family_of(checkpoint, true);
   const TensorNames names(family, checkpoint, config);
-  Binder bind(checkpoint, backend, precision, options, hit);
+  std::uint64_t total_bytes = 0;
+  for (const TensorInfo& tensor : checkpoint.tensors()) total_bytes += tensor.n_bytes;
+  TensorBinder bind(checkpoint, [&](std::uint64_t done_bytes) {
+    if (options.progress) options.progress(done_bytes, total_bytes);
+  });
+  Packer packer(checkpoint, backend, precision, options, hit);
 
   weights.layers.resize(config.layers.size());
   for_each_part(family, config, [&](const Part& part, std::int64_t i) {
     const std::string name = names.of(part, i);
     const std::vector<std::uint64_t> shape = part_shape(part, config);
     if (part.kind == PartKind::kVector) {
-      std::vector<float> values = bind.vector(name, shape[0]);
-      (i < 0 ? weights.final_norm : weights.layers[static_cast<std::size_t>(i)].*part.vector) =
-          std::move(values);
+      vector_of(weights, part, i) = bind.vector(name, shape[0]);
       return;
     }
-    Matrix matrix = bind.matrix(name, shape);
-    if (i >= 0) {
-      weights.layers[static_cast<std::size_t>(i)].*part.matrix = std::move(matrix);
-    } else if (part.kind == PartKind::kTable) {
-      weights.embedding = std::move(matrix);
-    } else {
-      weights.head = std::move(matrix);
-    }
+    const TensorInfo& tensor = bind.take(name, shape);
+    matrix_of(weights, part, i) = packer.matrix(
+        tensor, bind.rows(tensor, static_cast<std::int64_t>(shape[0]), static_cast<std::int64_t>(shape[1])));
+    bind.advance(tensor.n_bytes);
   });
 
   std::vector<float> factors;
@@ -259,15 +191,10 @@ Weights bind_weights(const Checkpoint& checkpoint, const ModelConfig& config, Ba
 
   for (const TensorInfo& tensor : checkpoint.tensors()) {
     if (bind.was_taken(tensor.name)) continue;
-    if (!names.is_beside(tensor.name)) {
-      throw Error(
-          ErrorKind::kBadInput,
-          "tensor " + tensor.name + " " + shape_text(tensor.shape) + " has no place in this architecture",
-          checkpoint.path().string());
-    }
+    if (!names.is_beside(tensor.name)) bind.refuse(tensor, "architecture");
     weights.unused.push_back(tensor.name);
   }
-  bind.hand_over(weights);
+  packer.hand_over(weights);
   return weights;
 }
 

@@ -28,6 +28,14 @@ struct LayerWeights {
   std::vector<float> ffn_norm;        // [hidden], placed as the LayerSpec says
 };
 
+// Calls visit for each matrix of a layer in the order of the pass.
+template <typename Layer, typename Visit>
+void for_each_matrix(Layer& layer, Visit&& visit) {
+  for (auto* matrix : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+    visit(*matrix);
+  }
+}
+
 struct Weights {
   ModelConfig config;
   Precision precision = Precision::kProduction;

@@ -14,6 +14,7 @@
 #include "convert/recipes.h"
 #include "formats/checkpoint.h"
 #include "kernels/quantize.h"
+#include "model/arch/exaone4.h"
 
 namespace exa {
 namespace {
@@ -192,27 +193,17 @@ BenchModel make_bench_model(std::string_view shape_text, std::string_view type, 
   w.config = to_config(*shape, n_layers);
   const ModelConfig& c = w.config;
   Maker make(backend, c, kind);
-  const std::int64_t q_width = c.n_heads * c.head_dim;
-  const std::int64_t kv_width = c.n_kv_heads * c.head_dim;
-  w.embedding = make.matrix("token_embd.weight", c.vocab, c.hidden);
-  for (std::int64_t i = 0; i < n_layers; ++i) {
-    const auto name = [i](std::string_view part) { return fmt::format("blk.{}.{}.weight", i, part); };
-    LayerWeights layer;
-    layer.q = make.matrix(name("attn_q"), q_width, c.hidden);
-    layer.k = make.matrix(name("attn_k"), kv_width, c.hidden);
-    layer.v = make.matrix(name("attn_v"), kv_width, c.hidden);
-    layer.q_norm = make.ones(c.head_dim);
-    layer.k_norm = make.ones(c.head_dim);
-    layer.o = make.matrix(name("attn_output"), c.hidden, q_width);
-    layer.attention_norm = make.ones(c.hidden);
-    layer.gate = make.matrix(name("ffn_gate"), c.ffn_width, c.hidden);
-    layer.up = make.matrix(name("ffn_up"), c.ffn_width, c.hidden);
-    layer.down = make.matrix(name("ffn_down"), c.hidden, c.ffn_width);
-    layer.ffn_norm = make.ones(c.hidden);
-    w.layers.push_back(std::move(layer));
-  }
-  w.final_norm = make.ones(c.hidden);
-  if (!c.tied_head) w.head = make.matrix("output.weight", c.vocab, c.hidden);
+  w.layers.resize(c.layers.size());
+  for_each_part(kExaone4, c, [&](const Part& part, std::int64_t i) {
+    const std::vector<std::uint64_t> dimensions = part_shape(part, c);
+    const auto first = static_cast<std::int64_t>(dimensions[0]);
+    if (part.kind == PartKind::kVector) {
+      vector_of(w, part, i) = make.ones(first);
+    } else {
+      matrix_of(w, part, i) =
+          make.matrix(gguf_name(part, i), first, static_cast<std::int64_t>(dimensions[1]));
+    }
+  });
   w.rope_inverse = rope_inverse_frequencies(c, nullptr);
   w.region = make.region();
   w.region_bytes = make.used_bytes();

@@ -116,12 +116,12 @@ double step_seconds(std::int64_t n_sequences, std::int64_t n_rows, std::int64_t 
            : 0;
   for (std::size_t i = 0; i < w.layers.size(); ++i) {
     const LayerWeights& layer = w.layers[i];
-    for (const Matrix* m : {&layer.q, &layer.k, &layer.v, &layer.o, &layer.gate, &layer.up, &layer.down}) {
+    for_each_matrix(layer, [&](const Matrix& m) {
       const bool takes_prompt_path = prompt && prompt_role(setting.prompt_path) == Role::kPrompt;
       const double peak =
-          takes_prompt_path ? prompt_peak(layer, *m, setting, canary) : generated_peak(*m, canary);
-      seconds += matmul_seconds(*m, rows, peak, canary);
-    }
+          takes_prompt_path ? prompt_peak(layer, m, setting, canary) : generated_peak(m, canary);
+      seconds += matmul_seconds(m, rows, peak, canary);
+    });
     const std::int64_t window = c.layers[i].window;
     const std::int64_t last = length + n_rows;
     const std::int64_t kept = window == 0 ? last : std::min(last, window + n_rows - 1);

@@ -185,13 +185,11 @@ class Verifier {
 
   bool uses_int8() const {
     if (exact_) return false;
-    const auto int8 = [](const Matrix& m) { return uses_int8_activations(m.type); };
-    return std::any_of(weights_.layers.begin(), weights_.layers.end(),
-                       [&](const LayerWeights& w) {
-                         return int8(w.q) || int8(w.k) || int8(w.v) || int8(w.o) || int8(w.gate) ||
-                                int8(w.up) || int8(w.down);
-                       }) ||
-           int8(weights_.head_matrix());
+    bool found = uses_int8_activations(weights_.head_matrix().type);
+    for (const LayerWeights& layer : weights_.layers) {
+      for_each_matrix(layer, [&](const Matrix& m) { found = found || uses_int8_activations(m.type); });
+    }
+    return found;
   }
 
   // The tower's rows of all pictures, which the prompts then show.

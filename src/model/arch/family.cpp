@@ -107,6 +107,15 @@ std::string gguf_name(const Part& part, std::int64_t layer) {
   return prefix + std::string(part.gguf);
 }
 
+Matrix& matrix_of(Weights& weights, const Part& part, std::int64_t layer) {
+  if (layer >= 0) return weights.layers[static_cast<std::size_t>(layer)].*part.matrix;
+  return part.kind == PartKind::kTable ? weights.embedding : weights.head.emplace();
+}
+
+std::vector<float>& vector_of(Weights& weights, const Part& part, std::int64_t layer) {
+  return layer >= 0 ? weights.layers[static_cast<std::size_t>(layer)].*part.vector : weights.final_norm;
+}
+
 bool holds_part(const Part& part, const ModelConfig& config, std::int64_t layer) {
   // Drafting layers stand behind the last one and are dense.
   const bool sparse = config.mixture && layer < config.n_layers() &&

@@ -121,6 +121,10 @@ std::string gguf_name(const Part& part, std::int64_t layer);
 inline constexpr std::string_view kDraftPrefix = "mtp.";  // of the drafting layers' Hugging Face names
 inline constexpr std::string_view kRopeFactors = "rope_freqs.weight";  // GGUF only, [head_dim / 2], optional
 
+// Where a part lies in weights whose layers have been made; the head comes to be.
+Matrix& matrix_of(Weights& weights, const Part& part, std::int64_t layer);
+std::vector<float>& vector_of(Weights& weights, const Part& part, std::int64_t layer);
+
 bool holds_part(const Part& part, const ModelConfig& config, std::int64_t layer);
 
 // Calls visit(part, layer) for each tensor of the text decoder in file order, drafting layers aside; layer is
