@@ -170,10 +170,13 @@ void add_architecture_keys(const HfConfig& config, GgufMetadata& metadata) {
     metadata.set_u32(key("attention.sliding_window"), narrow(model.window));
     std::vector<bool> slides;
     for (const LayerSpec& layer : model.layers) slides.push_back(layer.window > 0);
-    slides.insert(slides.end(), model.draft_slides.begin(), model.draft_slides.end());
-    const auto n_blocks = static_cast<std::size_t>(model.n_layers() + model.n_mtp_layers);
-    if (slides.size() > n_blocks) slides.resize(n_blocks);
+    if (model.n_mtp_layers > 0) {
+      slides.insert(slides.end(), model.draft_slides.begin(), model.draft_slides.end());
+    }
     metadata.set_bools(key("attention.sliding_window_pattern"), slides);
+  } else if (model.n_layers() == 64) {
+    // Without the key readers take a file of this depth for one of the first 32B files, which had windows.
+    metadata.set_u32(key("attention.sliding_window"), 0);
   }
   if (model.mixture) {
     const MixtureConfig& mixture = *model.mixture;

@@ -56,7 +56,10 @@ void heed_tensors(const Checkpoint& checkpoint, const Family& family, ModelConfi
     config.tied_head = false;
   }
   const auto drafts = [](const TensorInfo& tensor) { return tensor.name.starts_with(kDraftPrefix); };
-  if (std::ranges::none_of(checkpoint.tensors(), drafts)) config.n_mtp_layers = 0;
+  if (std::ranges::none_of(checkpoint.tensors(), drafts)) {
+    config.n_mtp_layers = 0;
+    config.draft_slides.clear();
+  }
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ struct ModelConfig {
   std::int64_t n_mtp_layers = 0;           // layers after the last one that draft tokens
   std::int64_t window = 0;                 // of the sliding layers; 0 where there are none
   std::vector<LayerSpec> layers;           // n_layers entries
-  std::vector<bool> draft_slides;  // what the file's list of layers says beyond them, about the drafting ones
+  std::vector<bool> draft_slides;          // of the drafting layers, as far as the file says it
   std::optional<MixtureConfig> mixture;
 
   std::int64_t n_layers() const { return static_cast<std::int64_t>(layers.size()); }

@@ -140,6 +140,7 @@ TEST(HfConfig, WindowSpellings) {
   EXPECT_EQ(sliding(read(config).model), (std::vector<bool>{true, false, true, false}));
   config["layer_types"] = {"full_attention", "full_attention", "full_attention", "sliding_attention",
                            "sliding_attention"};
+  config["num_nextn_predict_layers"] = 1;  // whose the fifth entry is
   EXPECT_EQ(sliding(read(config).model), (std::vector<bool>{false, false, false, true, true}));
   config["sliding_window"] = nullptr;
   EXPECT_EQ(sliding(read(config).model), (std::vector<bool>{false, false, false, false}));

@@ -129,7 +129,7 @@ TEST(RoundTrip, PublishedConfigsReadTheSame) {
     keys.set_string("general.architecture", config.family->gguf);
     add_architecture_keys(config, keys);
     const Checkpoint gguf = with_keys(scratch.path() / "text.gguf", keys, !config.model.tied_head);
-    std::optional<std::vector<float>> factors = rope_factors(config.model);
+    const std::vector<float> factors = rope_factors(config.model);
     expect_same_model(read_stated_config(folder), read_config(gguf), config.family->gguf, factors);
     if (!config.has_vision) continue;
     GgufMetadata vision_keys;
@@ -138,6 +138,21 @@ TEST(RoundTrip, PublishedConfigsReadTheSame) {
     const Checkpoint mmproj = with_keys(scratch.path() / "mmproj.gguf", vision_keys, false);
     EXPECT_TRUE(read_vision_config(folder) == read_vision_config(mmproj));
   }
+}
+
+// The keys' defaults depend on the depth; a model of that depth without windows must not get any.
+TEST(RoundTrip, SixtyFourLayersWithoutWindows) {
+  const test::ScratchFolder scratch;
+  scratch.write("model/config.json",
+                R"({"model_type": "exaone4", "hidden_size": 256, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 64, "intermediate_size": 512, "vocab_size": 1000,
+    "max_position_embeddings": 4096, "num_hidden_layers": 64, "rope_theta": 1000000.0, "sliding_window": null})");
+  const HfConfig config = read_hf_config(Checkpoint::open(scratch.path() / "model"));
+  GgufMetadata keys;
+  keys.set_string("general.architecture", config.family->gguf);
+  add_architecture_keys(config, keys);
+  const Checkpoint gguf = with_keys(scratch.path() / "text.gguf", keys, true);
+  expect_same_model(config.model, read_config(gguf), "exaone4", std::nullopt);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "model/arch/text_config.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -87,7 +88,7 @@ std::vector<bool> json_sliding_layers(const JsonReader& text, std::int64_t n_lay
   return slides;
 }
 
-// slides: at least one entry a layer; the others are the drafting layers'.
+// slides: at least one entry a layer; the next ones are the drafting layers'.
 void set_windows(std::int64_t window, const std::vector<bool>& slides, ModelConfig& config) {
   config.window = window;
   if (window == 0) return;
@@ -96,7 +97,10 @@ void set_windows(std::int64_t window, const std::vector<bool>& slides, ModelConf
     config.layers[i].window = slides[i] ? window : 0;
     config.layers[i].rope = slides[i];
   }
-  config.draft_slides.assign(slides.begin() + static_cast<std::ptrdiff_t>(n_layers), slides.end());
+  const std::size_t n_blocks = n_layers + static_cast<std::size_t>(config.n_mtp_layers);
+  for (std::size_t i = n_layers; i < std::min(slides.size(), n_blocks); ++i) {
+    config.draft_slides.push_back(slides[i]);
+  }
 }
 
 }  // namespace
