@@ -102,16 +102,14 @@ struct Family {
 
   std::span<const std::string_view> prefixes;  // of Hugging Face names; the first that fits, else the last
   std::string_view layers;                     // after the prefix, before the layer's number: "layers."
-  Part embedding;                              // its Hugging Face name stands after the prefix …
-  std::span<const Part> layer;                 // … in file order
+  Part embedding;
+  std::span<const Part> layer;  // in file order
   Part final_norm;
-  Part head;                    // its Hugging Face name is whole; absent where tied
-  std::span<const Part> draft;  // of a drafting layer, beside those of a layer; names are whole
+  Part head;                    // absent where tied; its Hugging Face name has no prefix
+  std::span<const Part> draft;  // of a drafting layer, beside those of a layer; their names have no prefix
 };
 
-// All that this program knows; the last place where one is added.
-std::span<const Family* const> families();
-// Of the checkpoint's architecture. Errors: kBadInput where it states none; kUnsupported for one that is not
+// The one of the checkpoint's architecture. Errors: kBadInput where it states none; kUnsupported for one that is not
 // known or, with only_running, not run.
 const Family& family_of(const Checkpoint& checkpoint, bool only_running);
 
