@@ -42,7 +42,8 @@ void add_head(const TinyFolder& folder, std::size_t rows) {
 std::vector<float> logits(const std::filesystem::path& path) {
   ThreadPool pool(1);
   const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
-  const Weights weights = load_weights(Checkpoint::open(path), *backend, Precision::kExact);
+  const Checkpoint checkpoint = Checkpoint::open(path);
+  const Weights weights = load_weights(checkpoint, read_config(checkpoint), *backend, Precision::kExact);
   Decoder decoder(weights, *backend, 8);
   KvCache cache(weights.config, KvType::kF32, 8);
   std::vector<float> row;
