@@ -4,7 +4,7 @@
 # The optimiser is for what computes, and for what fuzzing runs a million times. Sanitizers check every line at -O0 too and
 # compile twice as fast there.
 function(exaone_compile_quickly target room)
-  if(EXAONE_SANITIZE AND NOT EXAONE_FUZZ AND NOT room MATCHES "^(base|formats|images|kernels|model|text)$")
+  if(EXAONE_SANITIZE AND NOT EXAONE_FUZZ AND NOT room MATCHES "^(base|json|formats|images|kernels|model|text)$")
     target_compile_options(${target} PRIVATE -O0 -g0)
   elseif(room MATCHES "^(jinja|chat|cli|tests)$")
     target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)

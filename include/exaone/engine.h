@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "exaone/error.h"
+#include "exaone/messages.h"
 
 namespace exa {
 
@@ -63,37 +64,6 @@ struct EngineOptions {
   // A child process may write that file to its end after the engine is gone. For programs that end then.
   bool cache_may_outlive_engine = false;
 };
-
-// A call of a function that the model asks for.
-struct ToolCall {
-  std::string id;         // names the call among the conversation's; the result carries it
-  std::string name;       // of the function
-  std::string arguments;  // JSON text: an object mostly, the model may write any value
-};
-
-// A piece of a message: text, a picture, or a video.
-struct ContentPart {
-  std::string text;                          // UTF-8; unused where there is a picture
-  std::shared_ptr<const std::string> image;  // an encoded file's bytes (PNG, JPEG, WebP); null: none
-  std::vector<std::shared_ptr<const std::string>> frames = {};  // a video: its frames in time
-};
-
-struct Message {
-  Message() = default;
-  Message(std::string its_role, std::string text) : role(std::move(its_role)) {
-    content.push_back({std::move(text), nullptr});
-  }
-
-  std::string role;                  // system, developer (becomes system), user, assistant, tool
-  std::vector<ContentPart> content;  // in reading order; may be empty for an assistant that calls tools
-  std::string reasoning;             // assistant: what it thought; the template decides what it repeats
-  std::vector<ToolCall> tool_calls;  // assistant
-  std::string tool_call_id;          // tool: the call that this message answers
-  std::string name;                  // tool: the function, where the caller says so
-};
-
-// The text of all parts, joined.
-std::string text_of(const Message& message);
 
 // Unset fields take the model's defaults (Engine::defaults).
 struct SamplingOptions {

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
+#include "base/error.h"
+#include "json/read.h"
 #include "text/utf8.h"
 
 namespace exa {
@@ -245,8 +248,13 @@ bool AnswerParser::read_calls(std::string_view body) {
   }
   if (block_bad_ || scan_.status() != CallScan::Status::kWhole) return false;
   using Json = nlohmann::ordered_json;
-  Json whole = Json::parse(body, nullptr, false);
-  if (!whole.is_array()) whole = Json::array({std::move(whole)});
+  std::optional<Json> read;
+  try {
+    read = read_json_if_any(body, "");
+  } catch (const Error&) {  // deeper or larger than any call
+  }
+  if (!read) return false;
+  Json whole = read->is_array() ? std::move(*read) : Json::array({std::move(*read)});
   std::vector<Call> calls;
   for (const Json& entry : whole) {
     const Json* call = &entry;

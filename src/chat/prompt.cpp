@@ -65,7 +65,7 @@ void append_final(const Json& final, Rendered& rendered, Prompt& prompt) {
 PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, Template chat_template)
     : tokenizer_(&tokenizer), template_(std::move(chat_template)) {}
 
-Prompt PromptBuilder::chat(const Json& messages, const Json& tools, Thinking thinking, const Json& kwargs,
+Prompt PromptBuilder::chat(std::span<const Message> messages, const Json& tools, Thinking thinking, const Json& kwargs,
                            bool continue_final) const {
   if (!tools.is_null() && !tools.is_array()) {
     throw Error(ErrorKind::kBadInput, std::string("expected an array, found ") + tools.type_name(), "tools");
@@ -74,8 +74,6 @@ Prompt PromptBuilder::chat(const Json& messages, const Json& tools, Thinking thi
     throw Error(ErrorKind::kBadInput, std::string("expected an object, found ") + kwargs.type_name(),
                 "chat_template_kwargs");
   }
-  require_shallow(tools, "tools");
-  require_shallow(kwargs, "chat_template_kwargs");
   Json variables = kwargs.is_object() ? kwargs : Json::object();
   // The template takes these names as text of its own, so a request may not choose what they say.
   for (const char* const name :

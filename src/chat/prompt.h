@@ -7,9 +7,11 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "exaone/messages.h"
 #include "jinja/jinja.h"
 #include "text/tokenizer.h"
 
@@ -28,12 +30,12 @@ class PromptBuilder {
  public:
   PromptBuilder(const Tokenizer& tokenizer, Template chat_template);
 
-  // messages: OpenAI-shaped objects (role, content, tool_calls, …); role developer becomes system.
+  // tools: an array as plain_tools gives it, or null.
   // kwargs: extra template variables (unknown ones are ignored by the template).
   // continue_final: the last message is the assistant's and the prompt ends inside it: in its content, or in
   // its reasoning where it has reasoning alone.
   // Errors: kBadInput naming the message index, or as Template::render.
-  Prompt chat(const nlohmann::ordered_json& messages, const nlohmann::ordered_json& tools, Thinking thinking,
+  Prompt chat(std::span<const Message> messages, const nlohmann::ordered_json& tools, Thinking thinking,
               const nlohmann::ordered_json& kwargs = nlohmann::ordered_json::object(),
               bool continue_final = false) const;
   // The text itself, no template; control tokens in it match.

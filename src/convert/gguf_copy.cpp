@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "convert/gguf_writer.h"
 #include "convert/hf_to_gguf.h"
 #include "convert/tensor_stream.h"

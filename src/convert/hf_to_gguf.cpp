@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "convert/gguf_writer.h"
 #include "convert/hf_plan.h"
 #include "convert/model_keys.h"

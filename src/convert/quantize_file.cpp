@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "convert/gguf_writer.h"
 #include "convert/hf_config.h"
 #include "convert/hf_to_gguf.h"

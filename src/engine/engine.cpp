@@ -190,12 +190,6 @@ std::unique_ptr<Engine> Engine::load(const EngineOptions& options) {
   return std::make_unique<EngineImpl>(options, std::move(checkpoint), config);
 }
 
-std::string text_of(const Message& message) {
-  std::string text;
-  for (const ContentPart& part : message.content) text += part.text;
-  return text;
-}
-
 std::string_view version() {
   return "0.1.0";
 }

@@ -4,12 +4,15 @@
 #include <string>
 #include <utility>
 
-#include "engine/conversation_json.h"
+#include "chat/tools.h"
 #include "engine/sampling_options.h"
+#include "json/read.h"
 #include "text/utf8.h"
 
 namespace exa {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 Thinking to_thinking(Think think) {
   switch (think) {
@@ -38,6 +41,30 @@ void check_request(const GenerateRequest& request, std::int64_t vocab) {
       throw Error(ErrorKind::kBadInput, "a stop text is not UTF-8");
     }
   }
+}
+
+// The declared tools as an array, null where the request has none or may not call any.
+Json tools_json(const GenerateRequest& request) {
+  const Json tools =
+      request.tools.empty() ? Json::array() : plain_tools(read_json(request.tools, "tools"), "tools");
+  const ToolChoice::Kind choice = request.tool_choice.kind;
+  if (tools.empty() && (choice == ToolChoice::Kind::kRequired || choice == ToolChoice::Kind::kNamed)) {
+    throw Error(ErrorKind::kBadInput, "a call is required, but the request has no tools", "tool_choice");
+  }
+  const auto is_named = [&](const Json& tool) {
+    return tool["function"]["name"] == request.tool_choice.name;
+  };
+  if (choice == ToolChoice::Kind::kNamed && std::none_of(tools.begin(), tools.end(), is_named)) {
+    throw Error(ErrorKind::kBadInput, "the tool \"" + request.tool_choice.name + "\" is not among the tools",
+                "tool_choice");
+  }
+  return tools.empty() || choice == ToolChoice::Kind::kNone ? Json() : tools;
+}
+
+// The further template variables, an object.
+Json template_arguments_json(const GenerateRequest& request) {
+  if (request.template_arguments.empty()) return Json::object();
+  return read_json(request.template_arguments, "template_arguments");
 }
 
 WriterOptions writer_options(const GenerateRequest& request, const Prompt& prompt, bool has_tools) {
@@ -76,8 +103,8 @@ Preparer::Preparer(const Checkpoint& checkpoint, const Tokenizer& tokenizer, con
 
 bool Preparer::thinks_by_default() const {
   if (!can_chat_) return false;
-  const nlohmann::ordered_json probe = {{{"role", "user"}, {"content", "?"}}};
-  return prompts_.chat(probe, nullptr, Thinking::kAuto).opens_reasoning;
+  const Message probe("user", "?");
+  return prompts_.chat({&probe, 1}, nullptr, Thinking::kAuto).opens_reasoning;
 }
 
 SamplingOptions Preparer::defaults(bool thinking) const {
@@ -92,7 +119,7 @@ Prompt Preparer::build_prompt(const GenerateRequest& request, const nlohmann::or
   if (request.messages.empty()) throw Error(ErrorKind::kBadInput, "the conversation has no message");
   // A budget of nothing is the model's own way of not thinking.
   const bool no_budget = request.reasoning_budget == 0;
-  return prompts_.chat(messages_json(request), tools, no_budget ? Thinking::kOff : to_thinking(request.think),
+  return prompts_.chat(request.messages, tools, no_budget ? Thinking::kOff : to_thinking(request.think),
                        template_arguments_json(request), request.continue_final_message);
 }
 

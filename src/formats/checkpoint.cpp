@@ -9,9 +9,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "formats/gguf.h"
 #include "formats/hf_folder.h"
-#include "formats/json_walk.h"
+#include "json/read.h"
 #include "formats/name_index.h"
 #include "formats/safetensors.h"
 
@@ -21,6 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxSideFileBytes = std::uint64_t{128} << 20;
+// config.json and its like.
+constexpr JsonLimits kSideJson = {.bytes = std::size_t{512} << 10, .depth = 64, .keys = 4096};
 constexpr std::string_view kChecksumKey = "exa.tensor_crc32c";
 
 CheckpointFormat sniff_format(const fs::path& path) {
@@ -127,7 +130,7 @@ struct Checkpoint::Impl {
   nlohmann::ordered_json folder_json(std::string_view name) const {
     const std::optional<fs::path> file = file_in_folder(path, name);
     if (!file) return nullptr;
-    return parse_small_json(read_text_file(*file, kMaxSideFileBytes), file->string());
+    return read_json(read_text_file(*file, kMaxSideFileBytes), file->string(), kSideJson);
   }
 
   void find_checksums() {

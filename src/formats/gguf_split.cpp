@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/printable.h"
 #include "formats/gguf.h"
 #include "formats/name_index.h"
 

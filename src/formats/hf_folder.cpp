@@ -6,7 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "formats/json_walk.h"
+#include "base/printable.h"
+#include "json/walk.h"
 #include "formats/name_index.h"
 #include "formats/safetensors.h"
 

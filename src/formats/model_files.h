@@ -27,7 +27,4 @@ struct ModelFiles {
 // block.
 std::uint64_t tensor_bytes(DType type, std::span<const std::uint64_t> shape, const std::string& where);
 
-// A name from a file as it may stand in a message: control bytes escaped, cut after 80 bytes.
-std::string printable(std::string_view foreign);
-
 }  // namespace exa

@@ -10,7 +10,8 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "formats/json_walk.h"
+#include "base/printable.h"
+#include "json/walk.h"
 #include "formats/model_files.h"
 #include "formats/name_index.h"
 

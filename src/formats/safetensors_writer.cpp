@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/printable.h"
 #include "formats/checkpoint.h"
 #include "formats/model_files.h"
 

@@ -11,8 +11,8 @@
 
 namespace exa::grammar {
 
-// At most kMostBytes, kMostJsonDepth deep, 50,000 values, 1,024 keys an object, no key twice, UTF-8. Errors:
-// kBadInput (where: `place`, offset), kUnsupported beyond the limits.
+// As read_json; at most kMostBytes, 64 deep, 50,000 values and 1,024 keys an object. Errors: kUnsupported beyond
+// these.
 nlohmann::ordered_json parse_json(std::string_view text, const std::string& place);
 
 // A string as grammars spell it: escapes only where JSON demands them, the short ones where there are some.

@@ -35,7 +35,8 @@ RuleId arguments_of(const Json& function, const std::string& path, JsonRules& sh
   try {
     return SchemaRules(*parameters, place, shared).compile(true);
   } catch (const Error& error) {
-    if (is_strict || error.kind() != ErrorKind::kUnsupported) throw;
+    const bool of_schema = error.kind() == ErrorKind::kUnsupported || error.kind() == ErrorKind::kBadInput;
+    if (is_strict || !of_schema || !(parameters->is_object() || parameters->is_boolean())) throw;
     return SchemaRules(kAnything, place, shared).compile();
   }
 }

@@ -17,6 +17,10 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
+std::vector<Message> messages_of(const Json& json) {
+  return read_messages(json.dump(), {});
+}
+
 struct Model {
   explicit Model(const std::string& name)
       : folder(fs::path(EXAONE_SOURCE_DIR) / "tests/data/models" / name),
@@ -30,7 +34,7 @@ struct Model {
   }
   std::string text(const Json& messages, Thinking thinking = Thinking::kAuto,
                    const Json& tools = nullptr) const {
-    return prompts.chat(messages, tools, thinking).text;
+    return prompts.chat(messages_of(messages), tools, thinking).text;
   }
   fs::path folder;
   Tokenizer tokenizer;
@@ -56,18 +60,18 @@ Json assistant(const std::string& text) {
 // Row 1, section 6.6 (llama.cpp 14630), pitfall 25: nobody switches 4.0's thinking on unasked.
 TEST(Pitfalls, Pitfall25ThinkingFollowsTheCard) {
   const Json talk = Json::array({user("Hi")});
-  EXPECT_FALSE(exaone_4_0().prompts.chat(talk, nullptr, Thinking::kAuto).opens_reasoning);
-  EXPECT_TRUE(exaone_4_5().prompts.chat(talk, nullptr, Thinking::kAuto).opens_reasoning);
+  EXPECT_FALSE(exaone_4_0().prompts.chat(messages_of(talk), nullptr, Thinking::kAuto).opens_reasoning);
+  EXPECT_TRUE(exaone_4_5().prompts.chat(messages_of(talk), nullptr, Thinking::kAuto).opens_reasoning);
 }
 
 // Row 20: off is off, and the parser starts behind the closed pair.
 TEST(Pitfalls, Row20OffIsNotIgnored) {
   const Json talk = Json::array({user("Hi")});
   for (const Model* model : {&exaone_4_0(), &exaone_4_5()}) {
-    const Prompt off = model->prompts.chat(talk, nullptr, Thinking::kOff);
+    const Prompt off = model->prompts.chat(messages_of(talk), nullptr, Thinking::kOff);
     EXPECT_TRUE(off.text.ends_with("<think>\n\n</think>\n\n"));
     EXPECT_FALSE(off.opens_reasoning);
-    const Prompt by_name = model->prompts.chat(talk, nullptr, Thinking::kAuto, {{"enable_thinking", false}});
+    const Prompt by_name = model->prompts.chat(messages_of(talk), nullptr, Thinking::kAuto, {{"enable_thinking", false}});
     EXPECT_EQ(by_name.text, off.text);
   }
 }
@@ -78,7 +82,7 @@ TEST(Pitfalls, Row21UnknownTemplateArgumentsAreIgnored) {
   const Json unknown = {
       {"thinking", true}, {"preserve_thinking", true}, {"reasoning_effort", "none"}, {"x", {1, 2}}};
   for (const Model* model : {&exaone_4_0(), &exaone_4_5()}) {
-    EXPECT_EQ(model->prompts.chat(talk, nullptr, Thinking::kAuto, unknown).text, model->text(talk));
+    EXPECT_EQ(model->prompts.chat(messages_of(talk), nullptr, Thinking::kAuto, unknown).text, model->text(talk));
   }
 }
 
@@ -111,7 +115,7 @@ TEST(Pitfalls, Section66NoBuiltInTemplate) {
   EXPECT_EQ(exaone_4_5().text(talk), "<|user|>\nHi<|endofturn|>\n<|assistant|>\n<think>\n");
   const PromptBuilder other(exaone_4_0().tokenizer,
                             Template::parse("{% for m in messages %}{{ m.content }}!{% endfor %}"));
-  EXPECT_EQ(other.chat(talk, nullptr, Thinking::kAuto).text, "Hi!");
+  EXPECT_EQ(other.chat(messages_of(talk), nullptr, Thinking::kAuto).text, "Hi!");
 }
 
 // Section 6.5: the results of calls stand in a turn of their own, and a new thought begins behind them.
@@ -121,13 +125,13 @@ TEST(Pitfalls, Section65ResultsOpenANewTurn) {
   const Json talk =
       Json::array({user("q"), call, {{"role", "tool"}, {"tool_call_id", "c"}, {"content", "r"}}});
   for (const Model* model : {&exaone_4_0(), &exaone_4_5()}) {
-    const Prompt thinking = model->prompts.chat(talk, nullptr, Thinking::kOn);
+    const Prompt thinking = model->prompts.chat(messages_of(talk), nullptr, Thinking::kOn);
     const std::size_t result = thinking.text.find("<tool_result>");
     ASSERT_NE(result, std::string::npos);
     EXPECT_GT(result, thinking.text.find("</tool_call>"));
     EXPECT_TRUE(thinking.text.ends_with("<think>\n"));
     EXPECT_TRUE(thinking.opens_reasoning);
-    EXPECT_FALSE(model->prompts.chat(talk, nullptr, Thinking::kOff).opens_reasoning);
+    EXPECT_FALSE(model->prompts.chat(messages_of(talk), nullptr, Thinking::kOff).opens_reasoning);
   }
 }
 
@@ -188,7 +192,7 @@ TEST(Pitfalls, AnUnfinishedMessageGoesOnWhereItStopped) {
   for (const Model* model : {&exaone_4_0(), &exaone_4_5()}) {
     for (const Thinking thinking : {Thinking::kOn, Thinking::kOff}) {
       const Json talk = Json::array({user("a"), assistant("The answer [|endofturn|] is")});
-      const Prompt prompt = model->prompts.chat(talk, nullptr, thinking, Json::object(), true);
+      const Prompt prompt = model->prompts.chat(messages_of(talk), nullptr, thinking, Json::object(), true);
       EXPECT_TRUE(prompt.text.ends_with("</think>\n\nThe answer [|endofturn|] is")) << prompt.text;
       EXPECT_TRUE(prompt.continues_content);
       EXPECT_FALSE(prompt.opens_reasoning);
@@ -196,12 +200,12 @@ TEST(Pitfalls, AnUnfinishedMessageGoesOnWhereItStopped) {
     }
     Json thought = {{"role", "assistant"}, {"content", ""}, {"reasoning_content", "First,"}};
     const Prompt prompt =
-        model->prompts.chat(Json::array({user("a"), thought}), nullptr, Thinking::kOn, Json::object(), true);
+        model->prompts.chat(messages_of(Json::array({user("a"), thought})), nullptr, Thinking::kOn, Json::object(), true);
     EXPECT_TRUE(prompt.text.ends_with("<think>\nFirst,"));
     EXPECT_TRUE(prompt.opens_reasoning);
-    EXPECT_THROW(model->prompts.chat(Json::array({user("a")}), nullptr, Thinking::kOn, Json::object(), true),
+    EXPECT_THROW(model->prompts.chat(messages_of(Json::array({user("a")})), nullptr, Thinking::kOn, Json::object(), true),
                  Error);
-    EXPECT_THROW(model->prompts.chat(Json::array(), nullptr, Thinking::kOn, Json::object(), true), Error);
+    EXPECT_THROW(model->prompts.chat(messages_of(Json::array()), nullptr, Thinking::kOn, Json::object(), true), Error);
   }
 }
 

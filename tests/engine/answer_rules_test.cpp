@@ -229,7 +229,7 @@ TEST(AnswerRules, MessagesThatCannotBeAreRefused) {
   Engine& engine = engine_of("tiny-exaone4");
   GenerateRequest request = question("Hello", 1);
   request.messages[0].tool_calls = {{"a", "f", "{}"}};
-  EXPECT_EQ(failure(engine, request).where(), "messages[0]");
+  EXPECT_EQ(failure(engine, request).where(), "messages[0].tool_calls");
   request = question("Hello", 1);
   request.messages[0].content.emplace_back().image =
       std::make_shared<const std::string>("bytes of a picture");

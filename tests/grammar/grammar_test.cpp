@@ -134,7 +134,7 @@ TEST(JsonSchema, RefusesByNameAndPath) {
       {R"({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]})", ErrorKind::kBadInput,
        "#", "none"},
       {"[]", ErrorKind::kBadInput, "#", "a schema"},
-      {"{\"a\"", ErrorKind::kBadInput, "schema, offset 5", "JSON"},
+      {"{\"a\"", ErrorKind::kBadInput, "schema, JSON byte 5", "JSON"},
       {R"({"type": "null", "type": "null"})", ErrorKind::kBadInput, "schema", "twice"},
       {R"({"type": "string", "pattern": "^(a|b)*a(a|b){30}$"})", ErrorKind::kUnsupported, "#/pattern",
        "too large"},

@@ -76,8 +76,8 @@ std::vector<TokenId> templated_ids(const Checkpoint& checkpoint, const Tokenizer
   const std::vector<std::string> parts = paragraphs(text);
   std::vector<TokenId> ids;
   for (std::size_t i = 0; i < parts.size(); i += 2) {
-    nlohmann::ordered_json messages = {{{"role", "user"}, {"content", parts[i]}}};
-    if (i + 1 < parts.size()) messages.push_back({{"role", "assistant"}, {"content", parts[i + 1]}});
+    std::vector<Message> messages = {{"user", parts[i]}};
+    if (i + 1 < parts.size()) messages.emplace_back("assistant", parts[i + 1]);
     const Prompt prompt = prompts.chat(messages, nullptr, Thinking::kAuto);
     ids.insert(ids.end(), prompt.ids.begin(), prompt.ids.end());
   }

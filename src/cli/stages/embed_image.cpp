@@ -16,7 +16,7 @@
 #include "base/progress.h"
 #include "base/threads.h"
 #include "cli/flags/model_flag.h"
-#include "cli/flags/picture_files.h"
+#include "cli/flags/named_files.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/streams.h"
 #include "exaone/engine.h"

@@ -20,6 +20,7 @@
 #include "grammar/grammar.h"
 #include "grammar/grammar_state.h"
 #include "grammar/token_masks.h"
+#include "json/read.h"
 #include "text/tokenizer.h"
 
 namespace exa {
@@ -174,14 +175,27 @@ Grammar grammar_of(const CheckOptions& options) {
               "expected --schema, --grammar, --regex, --choices or --jsonl, found none of them");
 }
 
+[[noreturn]] void refuse(const std::string& key, const std::string& expected, const Json& found) {
+  throw Error(ErrorKind::kBadInput, "expected " + expected + ", found " + found.type_name(), key);
+}
+
+const std::string& text_of(const Json& value, const std::string& place) {
+  if (!value.is_string()) refuse(place, "a text", value);
+  return value.get_ref<const std::string&>();
+}
+
+std::vector<std::string> texts_of(const Json& list, const std::string& place) {
+  if (!list.is_array()) refuse(place, "an array of texts", list);
+  std::vector<std::string> texts;
+  for (const Json& text : list) texts.push_back(text_of(text, place + "[" + std::to_string(texts.size()) + "]"));
+  return texts;
+}
+
 Grammar grammar_of(const Json& request) {
-  const auto text = [&request](const char* key) { return request[key].get_ref<const std::string&>(); };
   if (request.contains("schema")) return Grammar::from_json_schema(request["schema"].dump());
-  if (request.contains("grammar")) return Grammar::from_gbnf(text("grammar"));
-  if (request.contains("regex")) return Grammar::from_regex(text("regex"));
-  if (request.contains("choices")) {
-    return Grammar::from_choices(request["choices"].get<std::vector<std::string>>());
-  }
+  if (request.contains("grammar")) return Grammar::from_gbnf(text_of(request["grammar"], "grammar"));
+  if (request.contains("regex")) return Grammar::from_regex(text_of(request["regex"], "regex"));
+  if (request.contains("choices")) return Grammar::from_choices(texts_of(request["choices"], "choices"));
   throw Error(ErrorKind::kBadInput, "expected the key schema, grammar, regex or choices, found none of them");
 }
 
@@ -192,8 +206,8 @@ Json answer(const Json& request, const CheckOptions& options, RandomWriter* writ
     out["states"] = grammar.n_states();
     if (request.contains("texts")) {
       out["accepted"] = Json::array();
-      for (const Json& text : request["texts"]) {
-        out["accepted"].push_back(grammar.matches(text.get_ref<const std::string&>()));
+      for (const std::string& text : texts_of(request["texts"], "texts")) {
+        out["accepted"].push_back(grammar.matches(text));
       }
     }
     if (writer && options.samples > 0) {
@@ -217,13 +231,11 @@ void check_requests(const CheckOptions& options, RandomWriter* writer) {
   for (std::string line; lines.next(line);) {
     ++number;
     if (line.empty()) continue;
-    try {
-      const Json out = answer(Json::parse(line), options, writer);
-      write_out(out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
-    } catch (const Json::exception& error) {
-      throw Error(ErrorKind::kBadInput, "expected a request in JSON, found: " + std::string(error.what()),
-                  "standard input, line " + std::to_string(number));
-    }
+    const std::string where = "standard input, line " + std::to_string(number);
+    const Json request = read_json(line, where);
+    if (!request.is_object()) refuse(where, "an object", request);
+    const Json out = answer(request, options, writer);
+    write_out(out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
 }
 

@@ -10,10 +10,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "chat/conversation.h"
 #include "cli/terminal/streams.h"
 #include "formats/checkpoint.h"
 #include "jinja/jinja.h"
+#include "json/read.h"
 #include "text/tokenizer.h"
 
 namespace exa {
@@ -22,6 +22,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::uint64_t kLargestTemplate = 4u << 20;
+const std::string kInput = "standard input";
 
 struct TemplateOptions {
   std::filesystem::path model;
@@ -70,17 +71,16 @@ void alias_reasoning(Json& messages) {
 }
 
 // What transformers' apply_chat_template hands to a template.
-Json variables_of(const Json& request, const Json& special_tokens) {
+Json variables_of(const Json& request, const Json& special_tokens, const std::string& where) {
   if (!request.is_object()) {
-    throw Error(ErrorKind::kBadInput, std::string("expected an object, found ") + request.type_name());
+    throw Error(ErrorKind::kBadInput, std::string("expected an object, found ") + request.type_name(), where);
   }
-  require_shallow(request, "");
   Json variables = special_tokens;
   const auto kwargs = request.find("kwargs");
   if (kwargs != request.end() && !kwargs->is_null()) {
     if (!kwargs->is_object()) {
       throw Error(ErrorKind::kBadInput,
-                  std::string("expected an object for \"kwargs\", found ") + kwargs->type_name());
+                  std::string("expected an object for \"kwargs\", found ") + kwargs->type_name(), where);
     }
     for (const auto& [key, value] : kwargs->items()) variables[key] = value;
   }
@@ -88,7 +88,8 @@ Json variables_of(const Json& request, const Json& special_tokens) {
   if (messages == request.end() || !messages->is_array()) {
     throw Error(ErrorKind::kBadInput,
                 "expected an array for \"messages\", found " +
-                    std::string(messages == request.end() ? "none" : messages->type_name()));
+                    std::string(messages == request.end() ? "none" : messages->type_name()),
+                where);
   }
   const auto given = [&](const char* key, Json otherwise) {
     const auto value = request.find(key);
@@ -102,27 +103,14 @@ Json variables_of(const Json& request, const Json& special_tokens) {
   return variables;
 }
 
-Json parse_json(const std::string& text) {
-  try {
-    return Json::parse(text);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorKind::kBadInput, "expected valid JSON, found: " + std::string(error.what()));
-  }
-}
-
 void render_lines(const Template& chat_template, const Json& special_tokens) {
   LineReader lines;
   std::size_t number = 0;
   for (std::string line; lines.next(line);) {
     ++number;
     if (line.empty()) continue;
-    const auto variables = [&] {
-      try {
-        return variables_of(parse_json(line), special_tokens);
-      } catch (const Error& error) {
-        throw Error(error.kind(), error.message(), "standard input, line " + std::to_string(number));
-      }
-    }();
+    const std::string where = "standard input, line " + std::to_string(number);
+    const Json variables = variables_of(read_json(line, where), special_tokens, where);
     Json answer;
     try {
       answer["text"] = chat_template.render(variables).text;
@@ -154,7 +142,7 @@ void add_template(CLI::App& app) {
     if (options->jsonl) {
       render_lines(chat_template, source.special_tokens);
     } else {
-      write_out(chat_template.render(variables_of(parse_json(read_all_input()), source.special_tokens)).text);
+      write_out(chat_template.render(variables_of(read_json(read_all_input(), kInput), source.special_tokens, kInput)).text);
     }
   });
 }

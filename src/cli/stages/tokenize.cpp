@@ -12,6 +12,7 @@
 #include "cli/flags/model_flag.h"
 #include "cli/terminal/streams.h"
 #include "formats/checkpoint.h"
+#include "json/read.h"
 #include "text/tokenizer.h"
 
 namespace exa {
@@ -52,14 +53,14 @@ std::vector<TokenId> read_ids(std::string_view text) {
 }
 
 std::string answer_line(const Tokenizer& tokenizer, const TokenizeOptions& options, const std::string& line) {
-  const nlohmann::json request = nlohmann::json::parse(line);
+  const nlohmann::ordered_json request = read_json(line, "");
   const char* const key = options.detokenize ? "ids" : "text";
   const auto expect = [](bool holds, const std::string& expected, const std::string& found) {
     if (!holds) throw Error(ErrorKind::kBadInput, "expected " + expected + ", found " + found);
   };
   expect(request.is_object() && request.contains(key), "an object with the key \"" + std::string(key) + "\"",
          request.is_object() ? "none" : request.type_name());
-  const nlohmann::json& value = request[key];
+  const nlohmann::ordered_json& value = request[key];
   if (!options.detokenize) {
     expect(value.is_string(), "a string for \"text\"", value.type_name());
     return nlohmann::json{
@@ -68,7 +69,7 @@ std::string answer_line(const Tokenizer& tokenizer, const TokenizeOptions& optio
   }
   expect(value.is_array(), "an array for \"ids\"", value.type_name());
   std::vector<TokenId> ids;
-  for (const nlohmann::json& id : value) {
+  for (const nlohmann::ordered_json& id : value) {
     expect(id.is_number_unsigned() && id.get<std::uint64_t>() < tokenizer.vocab_size(),
            "ids from 0 to " + std::to_string(tokenizer.vocab_size() - 1), id.dump(-1, ' ', true));
     ids.push_back(id.get<TokenId>());

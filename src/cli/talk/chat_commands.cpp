@@ -8,9 +8,8 @@
 #include <utility>
 
 #include "base/file.h"
-#include "cli/flags/picture_files.h"
+#include "cli/flags/named_files.h"
 #include "cli/talk/chat_session.h"
-#include "cli/talk/messages_file.h"
 #include "cli/talk/model_options.h"
 #include "cli/terminal/external_program.h"
 #include "cli/terminal/streams.h"
@@ -275,7 +274,7 @@ void ChatSession::save(std::string_view rest) {
   const bool with_cache = takes_cache(rest);
   const std::string path = required_path(rest, "/save");
   AtomicFile file(path);
-  file.write(messages_to_json(request_.messages));
+  file.write(write_messages(request_.messages));
   file.commit();
   if (with_cache) engine_.save_cache(path + ".kv");
   note(fmt::format("Saved {} messages in {}.", request_.messages.size(), one_line(path)));
@@ -284,7 +283,7 @@ void ChatSession::save(std::string_view rest) {
 void ChatSession::load(std::string_view rest) {
   const bool with_cache = takes_cache(rest);
   const std::string path = required_path(rest, "/load");
-  request_.messages = messages_from_json(read_utf8_file(path), path);
+  request_.messages = read_messages_file(path);
   if (with_cache) engine_.load_cache(path + ".kv");
   note(fmt::format("Loaded {} messages.", request_.messages.size()));
   const std::size_t n = request_.messages.size();
@@ -317,7 +316,7 @@ void ChatSession::tools(std::string_view rest) {
     return note("The model has no tools.");
   }
   const std::string path = required_path(rest, "/tools");
-  request_.tools = tools_from_json(read_utf8_file(path), path);
+  request_.tools = read_tools(read_utf8_file(path), path);
   note("The model may call: " + one_line(tool_names(request_.tools)));
 }
 

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/progress.h"
-#include "cli/talk/messages_file.h"
 #include "cli/talk/model_options.h"
 #include "cli/terminal/external_program.h"
 #include "cli/terminal/interrupt.h"
@@ -162,7 +161,7 @@ bool ChatSession::answer_once() {
   request_.messages.push_back(std::move(message));
   if (answer.tool_calls.empty() || answer.reason != FinishReason::kStop) return false;
   if (!settings_.interactive) {
-    for (const ToolCall& call : answer.tool_calls) write_out(call_to_json(call) + "\n");
+    for (const ToolCall& call : answer.tool_calls) write_out(write_tool_call(call) + "\n");
     return false;
   }
   if (settings_.tool_program.empty()) {

@@ -10,8 +10,8 @@
 #include "base/progress.h"
 #include "cli/flags/cache_types.h"
 #include "cli/flags/model_flag.h"
+#include "cli/flags/named_files.h"
 #include "cli/flags/prompt_path.h"
-#include "cli/talk/messages_file.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/streams.h"
 
@@ -200,7 +200,7 @@ GenerateRequest make_request(const AnswerFlags& flags) {
   if (flags.reasoning_budget >= 0) request.reasoning_budget = flags.reasoning_budget;
   require_utf8(flags.reasoning_budget_message, "--reasoning-budget-message");
   request.reasoning_budget_message = flags.reasoning_budget_message;
-  if (!flags.tools.empty()) request.tools = tools_from_json(read_utf8_file(flags.tools), flags.tools);
+  if (!flags.tools.empty()) request.tools = read_tools(read_utf8_file(flags.tools), flags.tools);
   if (!flags.schema.empty()) {
     request.constraint = {Constraint::Kind::kJsonSchema, read_utf8_file(flags.schema), {}};
   }

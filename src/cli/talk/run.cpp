@@ -8,10 +8,9 @@
 #include <vector>
 
 #include "base/progress.h"
-#include "cli/flags/picture_files.h"
+#include "cli/flags/named_files.h"
 #include "cli/talk/answer_json.h"
 #include "cli/talk/answer_view.h"
-#include "cli/talk/messages_file.h"
 #include "cli/talk/model_options.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/streams.h"
@@ -66,7 +65,7 @@ GenerateRequest read_request(const RunOptions& options) {
     throw Error(ErrorKind::kUsage, "pictures go with a prompt, expected --image with -p and without --raw");
   }
   if (!options.messages.empty()) {
-    for (Message& message : messages_from_json(read_utf8_file(options.messages), options.messages)) {
+    for (Message& message : read_messages_file(options.messages)) {
       request.messages.push_back(std::move(message));
     }
   }
@@ -109,7 +108,7 @@ class TextPrinter {
     if (reasoning_open_) write_note("\n");
     if (!stdout_is_terminal() && !answer.tool_calls.empty()) {
       if (!answer.content.empty()) write_out("\n");
-      for (const ToolCall& call : answer.tool_calls) write_out(call_to_json(call) + "\n");
+      for (const ToolCall& call : answer.tool_calls) write_out(write_tool_call(call) + "\n");
       return;
     }
     view_.finish();

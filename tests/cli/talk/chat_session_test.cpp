@@ -9,7 +9,6 @@
 #include <string>
 
 #include "cli/talk/fake_engine.h"
-#include "cli/talk/messages_file.h"
 #include "cli/terminal/line_editor.h"
 #include "cli/terminal/markdown_view.h"
 
@@ -334,26 +333,6 @@ TEST(Pastes, LongOnesAreNotesInTheLine) {
   EXPECT_EQ(pastes.expand("x " + note + " y"), "x a\nb\nc y");
   const std::string other = pastes.shorten("d\ne");
   EXPECT_EQ(pastes.expand(note + other), "a\nb\ncd\ne");
-}
-
-TEST(MessagesFile, RoundTrip) {
-  const std::vector<Message> messages = messages_from_json(
-      R"([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
-          {"role": "assistant", "content": null, "reasoning": "r",
-           "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {"x": 1}}}]},
-          {"role": "tool", "tool_call_id": "c", "content": "res"}])",
-      "m");
-  EXPECT_EQ(text_of(messages[0]), "ab");
-  EXPECT_EQ(messages[1].tool_calls[0].arguments, R"({"x":1})");
-  const std::vector<Message> again = messages_from_json(messages_to_json(messages), "m");
-  EXPECT_EQ(again[1].reasoning, "r");
-  EXPECT_EQ(again[1].tool_calls[0].id, "c");
-  EXPECT_EQ(again[2].tool_call_id, "c");
-  for (const char* broken :
-       {"", "5", "{}", "[5]", "[{\"role\": 5}]", "[{\"role\": \"user\", \"content\": 5}]"}) {
-    EXPECT_THROW(messages_from_json(broken, "m"), Error) << broken;
-  }
-  EXPECT_THROW(messages_from_json(std::string(100000, '['), "m"), Error);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// JSON from foreign files, strictly: proven size, depth and uniqueness before anything is built from it.
+// JSON as a stream of events, for texts of which little is kept: tokens and depth are bounded.
 //
 // Ownership and threads: free functions; events borrow their text for the length of the call.
 // Source: RFC 8259; format rules 4.1 and rules R2 and R6 of the reliability specification.
@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
@@ -40,8 +39,8 @@ std::string_view json_kind_name(JsonEvent::Kind kind);
 void walk_json(std::string_view text, std::size_t max_depth, const std::string& where,
                const std::function<void(const JsonEvent&)>& visit);
 
-// The tree of a small document such as config.json (512 KiB, depth 64, 4096 keys an object). Errors:
-// kBadInput for what exceeds that, is not JSON, or names a key twice in one object.
-nlohmann::ordered_json parse_small_json(std::string_view text, const std::string& where);
+// Bounds what the parser keeps of one token at a time, twice. Errors: kBadInput, naming the byte, for a string
+// of more than max_string bytes or a number of more than 64.
+void check_json_tokens(std::string_view text, std::size_t max_string, const std::string& where);
 
 }  // namespace exa
