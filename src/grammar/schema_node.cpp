@@ -195,12 +195,13 @@ Node Schemas::read_keywords(const SchemaRef& schema) {
   node.path = schema.path;
   for (const auto& [key, value] : schema.json->items()) {
     budget_.count_steps(kStepsOfPart * (1 + (value.is_structured() ? value.size() : 0)));
-    read_keyword(schema, key, value, node);
+    read_keyword({schema, key, value}, node);
   }
   return node;
 }
 
-void Schemas::read_type(const SchemaRef& schema, const Json& value, Node& node) {
+void Schemas::read_type(const Keyword& keyword, Node& node) {
+  const auto& [schema, key, value] = keyword;
   unsigned types = 0;
   bool whole = false;
   const auto add = [&](const Json& name) {
@@ -233,111 +234,140 @@ void Schemas::read_type(const SchemaRef& schema, const Json& value, Node& node) 
   node.has_type = true;
 }
 
-void Schemas::read_keyword(const SchemaRef& schema, const std::string& key, const Json& value, Node& node) {
-  const auto list_of_schemas = [&] {
+void Schemas::read_values(const Keyword& keyword, Node& node) {
+  const Json& value = keyword.value;
+  std::vector<const Json*> values;
+  if (keyword.name == "const") {
+    values.push_back(&value);
+  } else {
     if (!value.is_array() || value.empty()) {
-      fail(schema, "\"" + key + "\": expected schemas in an array, found " + shown(value));
+      fail(keyword.schema, "\"enum\": expected values in an array, found " + shown(value));
     }
-  };
-  if (is_annotation(key)) return;
-  if (key == "$ref" || key == "allOf" || key == "anyOf" || key == "oneOf") return;  // expand_one's
-  if (key == "$id" && schema.json == &document_) return;
-
-  if (key == "type") return read_type(schema, value, node);
-  if (key == "enum" || key == "const") {
-    if (key == "enum" && (!value.is_array() || value.empty())) {
-      fail(schema, "\"enum\": expected values in an array, found " + shown(value));
-    }
-    std::vector<const Json*> values;
-    if (key == "const") {
-      values.push_back(&value);
-    } else {
-      for (const Json& one : value) values.push_back(&one);
-    }
-    if (node.values) {
-      budget_.count_steps(kStepsOfPart * values.size());
-      std::erase_if(values, [&](const Json* one) {
-        return std::none_of(node.values->begin(), node.values->end(),
-                            [one](const Json* other) { return *one == *other; });
-      });
-    }
-    node.values = std::move(values);
-    node.has_type = true;
-    return;
+    for (const Json& one : value) values.push_back(&one);
   }
-
-  const auto bound = [&](bool exclusive) {
-    if (!value.is_number()) fail(schema, "\"" + key + "\": expected a number, found " + shown(value));
-    node.hinted |= kNumber;
-    return NumberBounds::Bound{decimal_of(value), exclusive};
-  };
-  if (key == "minimum" || key == "exclusiveMinimum") return node.number.raise_low(bound(key != "minimum"));
-  if (key == "maximum" || key == "exclusiveMaximum") return node.number.lower_high(bound(key != "maximum"));
-
-  if (key == "minLength" || key == "maxLength" || key == "pattern" || key == "format") {
-    node.hinted |= kString;
-    if (key == "minLength") {
-      node.min_length = std::max(node.min_length, count_of(schema, key, value));
-    } else if (key == "maxLength") {
-      node.max_length = count_of(schema, key, value);
-    } else {
-      if (!value.is_string()) fail(schema, "\"" + key + "\": expected a string, found " + shown(value));
-      (key == "pattern" ? node.patterns : node.formats).emplace_back(value.get<std::string>(), schema.path);
-    }
-    return;
+  if (node.values) {
+    budget_.count_steps(kStepsOfPart * values.size());
+    std::erase_if(values, [&](const Json* one) {
+      return std::none_of(node.values->begin(), node.values->end(),
+                          [one](const Json* other) { return *one == *other; });
+    });
   }
+  node.values = std::move(values);
+  node.has_type = true;
+}
 
-  if (key == "prefixItems") {
-    list_of_schemas();
-    node.hinted |= kArray;
-    for (std::size_t i = 0; i < value.size(); ++i) {
-      node.prefix.push_back({below(schema, value[i], "prefixItems/" + std::to_string(i))});
-    }
-    return;
+void Schemas::read_bound(const Keyword& keyword, Node& node) {
+  const std::string& name = keyword.name;
+  if (!keyword.value.is_number()) {
+    fail(keyword.schema, "\"" + name + "\": expected a number, found " + shown(keyword.value));
   }
-  if (key == "items") {
+  const NumberBounds::Bound bound{decimal_of(keyword.value), name.starts_with("exclusive")};
+  if (name == "minimum" || name == "exclusiveMinimum") {
+    node.number.raise_low(bound);
+  } else {
+    node.number.lower_high(bound);
+  }
+}
+
+void Schemas::read_length(const Keyword& keyword, Node& node) {
+  const std::uint64_t count = count_of(keyword.schema, keyword.name, keyword.value);
+  if (keyword.name == "minLength") node.min_length = std::max(node.min_length, count);
+  if (keyword.name == "maxLength") node.max_length = count;
+  if (keyword.name == "minItems") node.min_items = count;
+  if (keyword.name == "maxItems") node.max_items = count;
+}
+
+void Schemas::read_form(const Keyword& keyword, Node& node) {
+  if (!keyword.value.is_string()) {
+    fail(keyword.schema, "\"" + keyword.name + "\": expected a string, found " + shown(keyword.value));
+  }
+  (keyword.name == "pattern" ? node.patterns : node.formats)
+      .emplace_back(keyword.value.get<std::string>(), keyword.schema.path);
+}
+
+void Schemas::read_items(const Keyword& keyword, Node& node) {
+  const auto& [schema, name, value] = keyword;
+  if (name == "items") {
     if (value.is_array()) refuse(schema, "\"items\" as an array is not supported; \"prefixItems\" is");
-    node.hinted |= kArray;
     node.items = SchemaSet{below(schema, value, "items")};
     return;
   }
-  if (key == "minItems" || key == "maxItems") {
-    node.hinted |= kArray;
-    if (key == "minItems") {
-      node.min_items = count_of(schema, key, value);
-    } else {
-      node.max_items = count_of(schema, key, value);
-    }
-    return;
+  if (!value.is_array() || value.empty()) {
+    fail(schema, "\"" + name + "\": expected schemas in an array, found " + shown(value));
   }
-  if (key == "uniqueItems" && value == false) return;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    node.prefix.push_back({below(schema, value[i], "prefixItems/" + std::to_string(i))});
+  }
+}
 
-  if (key == "properties") {
-    if (!value.is_object()) fail(schema, "\"properties\": expected an object, found " + shown(value));
-    node.hinted |= kObject;
-    node.has_properties = true;
-    for (const auto& [name, property] : value.items()) {
-      node.properties.push_back({name, {below(schema, property, "properties/" + pointer_part(name))}});
+void Schemas::read_properties(const Keyword& keyword, Node& node) {
+  const auto& [schema, name, value] = keyword;
+  if (name == "additionalProperties") {
+    node.additional = SchemaSet{below(schema, value, name)};
+    return;
+  }
+  if (!value.is_object()) fail(schema, "\"properties\": expected an object, found " + shown(value));
+  node.has_properties = true;
+  for (const auto& [property_name, property] : value.items()) {
+    node.properties.push_back(
+        {property_name, {below(schema, property, "properties/" + pointer_part(property_name))}});
+  }
+}
+
+void Schemas::read_required(const Keyword& keyword, Node& node) {
+  const auto& [schema, name, value] = keyword;
+  if (!value.is_array()) fail(schema, "\"required\": expected names in an array, found " + shown(value));
+  budget_.count_steps(value.size() * value.size() / 2);
+  for (const Json& property : value) {
+    if (!property.is_string()) fail(schema, "\"required\": expected a name, found " + shown(property));
+    if (!node.requires_property(property.get<std::string>())) {
+      node.required.push_back(property.get<std::string>());
     }
+  }
+}
+
+void Schemas::read_keyword(const Keyword& keyword, Node& node) {
+  struct Row {
+    std::string_view name;
+    unsigned hinted;                                    // the types that it speaks about
+    void (Schemas::*read)(const Keyword&, Node& node);  // null: expand_one's
+  };
+  static constexpr Row kRows[] = {
+      {"$ref", 0, nullptr},
+      {"allOf", 0, nullptr},
+      {"anyOf", 0, nullptr},
+      {"oneOf", 0, nullptr},
+      {"type", 0, &Schemas::read_type},
+      {"enum", 0, &Schemas::read_values},
+      {"const", 0, &Schemas::read_values},
+      {"minimum", kNumber, &Schemas::read_bound},
+      {"maximum", kNumber, &Schemas::read_bound},
+      {"exclusiveMinimum", kNumber, &Schemas::read_bound},
+      {"exclusiveMaximum", kNumber, &Schemas::read_bound},
+      {"minLength", kString, &Schemas::read_length},
+      {"maxLength", kString, &Schemas::read_length},
+      {"pattern", kString, &Schemas::read_form},
+      {"format", kString, &Schemas::read_form},
+      {"prefixItems", kArray, &Schemas::read_items},
+      {"items", kArray, &Schemas::read_items},
+      {"minItems", kArray, &Schemas::read_length},
+      {"maxItems", kArray, &Schemas::read_length},
+      {"properties", kObject, &Schemas::read_properties},
+      {"required", kObject, &Schemas::read_required},
+      {"additionalProperties", kObject, &Schemas::read_properties},
+  };
+  const auto& [schema, name, value] = keyword;
+  if (is_annotation(name) || (name == "$id" && schema.json == &document_)) return;
+  // What demands nothing.
+  if (name == "uniqueItems" && value == false) return;
+  if ((name == "minProperties" || name == "minContains") && value == 0) return;
+  for (const Row& row : kRows) {
+    if (row.name != name) continue;
+    node.hinted |= row.hinted;
+    if (row.read) (this->*row.read)(keyword, node);
     return;
   }
-  if (key == "required") {
-    if (!value.is_array()) fail(schema, "\"required\": expected names in an array, found " + shown(value));
-    budget_.count_steps(value.size() * value.size() / 2);
-    node.hinted |= kObject;
-    for (const Json& name : value) {
-      if (!name.is_string()) fail(schema, "\"required\": expected a name, found " + shown(name));
-      if (!node.requires_property(name.get<std::string>())) node.required.push_back(name.get<std::string>());
-    }
-    return;
-  }
-  if (key == "additionalProperties") {
-    node.hinted |= kObject;
-    node.additional = SchemaSet{below(schema, value, key)};
-    return;
-  }
-  if ((key == "minProperties" || key == "minContains") && value == 0) return;
-  refuse(schema, "the keyword \"" + key + "\" is not supported");
+  refuse(schema, "the keyword \"" + name + "\" is not supported");
 }
 
 SchemaRef Schemas::resolve(const SchemaRef& schema, const std::string& reference) {

@@ -91,8 +91,21 @@ class Schemas {
   std::vector<Node> expand_one(const SchemaRef& schema, std::size_t depth);
   std::vector<Node> expand_set(const SchemaSet& schemas, std::size_t depth);
   Node read_keywords(const SchemaRef& schema);
-  void read_keyword(const SchemaRef& schema, const std::string& key, const Json& value, Node& node);
-  void read_type(const SchemaRef& schema, const Json& value, Node& node);
+  // A keyword where it stands.
+  struct Keyword {
+    const SchemaRef& schema;
+    const std::string& name;
+    const Json& value;
+  };
+  void read_keyword(const Keyword& keyword, Node& node);
+  void read_type(const Keyword& keyword, Node& node);
+  void read_values(const Keyword& keyword, Node& node);      // enum, const
+  void read_bound(const Keyword& keyword, Node& node);       // minimum, exclusiveMaximum, …
+  void read_length(const Keyword& keyword, Node& node);      // of strings and arrays
+  void read_form(const Keyword& keyword, Node& node);        // pattern, format
+  void read_items(const Keyword& keyword, Node& node);       // and prefixItems
+  void read_properties(const Keyword& keyword, Node& node);  // and additionalProperties
+  void read_required(const Keyword& keyword, Node& node);
   SchemaRef resolve(const SchemaRef& schema, const std::string& reference);
   Node merged(const Node& a, const Node& b);
   std::vector<Node> products(const std::vector<Node>& a, const std::vector<Node>& b, const std::string& path);
