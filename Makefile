@@ -2,7 +2,7 @@
 MODEL ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: run test tsan format lint packages build clean
+.PHONY: run test tsan nightly format lint packages build clean
 
 # Installs what is missing, builds, and shows the model that comes along, or talks to MODEL.
 run: packages build
@@ -14,6 +14,12 @@ test: packages
 
 tsan: packages
 	@tools/setup/run_tests.sh $(JOBS) tsan
+
+# What takes too long for every commit: all tests on the release build and under ThreadSanitizer, and the fuzz harnesses with
+# libFuzzer (needs clang and libclang-rt-dev).
+nightly: packages
+	cmake --preset release -DEXAONE_TEST_ROOMS=
+	@tools/setup/run_tests.sh $(JOBS) release tsan fuzz
 
 build:
 	cmake --preset release

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The rules of the house that a compiler does not check: which room sees which, names, sizes, banned calls."""
 
+import json
 import re
-import sys
 import unittest
 from pathlib import Path
 
@@ -57,7 +57,8 @@ BANNED_CALLS = {
     "assert, abort": r"(?<!static_)\bassert\s*\(|\babort\s*\(",
     "TODO, FIXME": r"\b(TODO|FIXME|XXX)\b",
 }
-REPORTED_LINES, MOST_LINES = 600, 800
+# 500 lines are the aim (CONTRIBUTING.md); this is where a file has to become two.
+MOST_LINES = 600
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:[^"\\\n]|\\.)*"', re.DOTALL)
@@ -66,7 +67,7 @@ NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:[^"\\\n]|\\.)*"', 
 def sources(*folders):
     found = []
     for folder in folders:
-        found += [p for p in sorted((ROOT / folder).rglob("*")) if p.suffix in {".cpp", ".h", ".cu", ".inc"}]
+        found += [p for p in sorted((ROOT / folder).rglob("*")) if p.suffix in {".cpp", ".h", ".cu", ".inc", ".inl"}]
     return [p.relative_to(ROOT).as_posix() for p in found]
 
 
@@ -145,14 +146,24 @@ class House(unittest.TestCase):
             text = text_of(path)
             if path.endswith(".h") and not (text.startswith("// ") and "\n#pragma once\n" in text):
                 faults.append(f"{path}: a header opens with a comment, then #pragma once")
+            if path.endswith(".inl") and not text.startswith("// "):
+                faults.append(f"{path}: a file to be included opens with a comment")
         self.expect_none(faults)
 
     def test_files_stay_readable(self):
         lengths = {path: text_of(path).count("\n") for path in sources("src", "include", "tests", "fuzz", "bench")}
-        for path, lines in lengths.items():
-            if lines > REPORTED_LINES:
-                print(f"{path} has {lines} lines: probably two files", file=sys.stderr)
         self.expect_none([f"{path}: {n} lines, at most {MOST_LINES}" for path, n in lengths.items() if n > MOST_LINES])
+
+
+class Newcomer(unittest.TestCase):
+    def test_the_page_says_where_things_are(self):
+        page = text_of("docs/architecture.md")
+        questions = json.loads(text_of("tests/house/where_is.json"))
+        self.assertGreaterEqual(len(questions), 15)
+        for question, path in questions.items():
+            self.assertTrue((ROOT / path).is_file(), f"{question} {path} does not exist")
+            name = path.removeprefix("src/").removesuffix(".cpp").removesuffix(".h")
+            self.assertIn(f"`{name}`", page, f"{question} docs/architecture.md does not name {name}")
 
 
 class Checks(unittest.TestCase):
