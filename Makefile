@@ -18,8 +18,7 @@ tsan: packages
 # What takes too long for every commit: all tests on the release build and under ThreadSanitizer, and the fuzz harnesses with
 # libFuzzer (needs clang and libclang-rt-dev).
 nightly: packages
-	cmake --preset release -DEXAONE_TEST_ROOMS=
-	@tools/setup/run_tests.sh $(JOBS) release tsan fuzz
+	@tools/setup/run_tests.sh $(JOBS) nightly tsan fuzz
 
 build:
 	cmake --preset release
