@@ -158,6 +158,9 @@ struct Answer {
   std::vector<ToolCall> tool_calls;
   FinishReason reason = FinishReason::kStop;
   std::string stop;  // the text of GenerateRequest::stop that ended the answer; empty: none did
+  // What the request demanded is there: content that satisfies its constraint, a call where one is required.
+  // False where the answer was cut before.
+  bool satisfies_request = true;
   Usage usage;
 };
 

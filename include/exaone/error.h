@@ -20,6 +20,7 @@ enum class ErrorKind {
   kMemory,       // does not fit into memory
   kIo,           // the operating system refused: missing file, full disk
   kInterrupted,  // the user or a caller stopped it
+  kIncomplete,   // an answer was cut short of what was promised of it
   kInternal,     // our bug
 };
 
@@ -45,7 +46,7 @@ class Error : public std::exception {
   std::string what_;
 };
 
-// 1 usage, 2 bad input, 3 unsupported, 4 memory, 5 I/O, 130 interrupted, 70 internal.
+// 1 usage, 2 bad input, 3 unsupported, 4 memory, 5 I/O, 7 incomplete, 130 interrupted, 70 internal.
 int exit_code(ErrorKind kind);
 
 }  // namespace exa

@@ -14,6 +14,8 @@ int exit_code(ErrorKind kind) {
       return 4;
     case ErrorKind::kIo:
       return 5;
+    case ErrorKind::kIncomplete:
+      return 7;
     case ErrorKind::kInterrupted:
       return 130;
     case ErrorKind::kInternal:

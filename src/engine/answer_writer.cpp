@@ -67,6 +67,13 @@ void AnswerWriter::flush() {
   parser_.finish();
 }
 
+bool AnswerWriter::satisfies_request(const Answer& answer) const {
+  if (!options_.owes_content || !answer.tool_calls.empty()) return true;
+  // A grammar lets a text end by itself only where it may.
+  if (answer.reason == FinishReason::kStop && answer.stop.empty()) return true;
+  return !options_.answer.calls && options_.grammar && options_.grammar->grammar().matches(answer.content);
+}
+
 std::string AnswerWriter::call_id(int index) const {
   constexpr std::string_view kLetters = "0123456789abcdefghijklmnopqrstuvwxyz";
   const auto place =

@@ -50,6 +50,9 @@ class AnswerWriter {
   const std::vector<AnswerPiece>& pieces() const { return parser_.pieces(); }
   const AnswerParser& parser() const { return parser_; }
 
+  // Answer::satisfies_request, of the answer with its reason, stop text and whole calls.
+  bool satisfies_request(const Answer& answer) const;
+
   // An id for call `index`: no other call of a conversation with this answer has it.
   std::string call_id(int index) const;
 

@@ -135,6 +135,7 @@ void Sequence::finish(FinishReason reason, Time now) {
   emit_pieces();
   take_back_broken_calls(writer_.parser(), answer_);
   answer_.stop = writer_.parser().stopped_by();
+  answer_.satisfies_request = writer_.satisfies_request(answer_);
   Usage& usage = answer_.usage;
   usage.completion_tokens = writer_.n_generated();
   usage.reasoning_tokens = writer_.n_reasoning();

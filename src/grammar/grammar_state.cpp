@@ -57,6 +57,10 @@ const TokenMasks& BoundGrammar::vocabulary() const {
   return *impl_->vocabulary;
 }
 
+const Grammar& BoundGrammar::grammar() const {
+  return impl_->grammar;
+}
+
 std::size_t BoundGrammar::n_masks_made() const {
   return impl_->cache.n_made();
 }

@@ -21,6 +21,7 @@ class BoundGrammar {
   ~BoundGrammar();
 
   const TokenMasks& vocabulary() const;
+  const Grammar& grammar() const;
   // State masks worked out so far, all together.
   std::size_t n_masks_made() const;
 

@@ -16,6 +16,11 @@ Template::Template(Template&&) noexcept = default;
 Template& Template::operator=(Template&&) noexcept = default;
 
 Template Template::parse(std::string_view source) {
+  constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+  if (source.size() > kMostBytes) {
+    throw Error(ErrorKind::kBadInput, "template_limit: the template has " + std::to_string(source.size()) +
+                                          " bytes, expected at most " + std::to_string(kMostBytes));
+  }
   return Template(std::make_unique<Impl>(Impl{jinja::parse_template(source, TemplateLimits{}.depth)}));
 }
 

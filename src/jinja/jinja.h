@@ -30,7 +30,9 @@ struct Rendered {
 
 class Template {
  public:
-  // Errors: kBadInput "template: line N: …" on syntax, kUnsupported for a Jinja feature that is not there.
+  // source: at most 1 MiB, and what becomes at most 65,536 nodes of the tree, so that the tree's memory stays
+  // bounded (13 MiB). Errors: kBadInput "template: line N: …" on syntax, "template_limit: …" beyond the limits,
+  // kUnsupported for a Jinja feature that is not there.
   static Template parse(std::string_view source);
   ~Template();
   Template(Template&&) noexcept;

@@ -18,6 +18,14 @@ void Parser::fail_nesting() const {
               "template: line " + std::to_string(token().line));
 }
 
+void Parser::count_node() {
+  constexpr std::size_t kMostNodes = 65'536;
+  if (++n_nodes_ <= kMostNodes) return;
+  throw Error(ErrorKind::kBadInput,
+              "template_limit: the template has more than " + std::to_string(kMostNodes) + " nodes",
+              "template: line " + std::to_string(token().line));
+}
+
 const Token& Parser::following() {
   if (!ahead_) ahead_ = lexer_.next();
   return *ahead_;
@@ -85,7 +93,10 @@ Token Parser::expect(TokenType type, std::string_view wanted) {
 
 NameId Parser::intern(const std::string& name) {
   const auto [place, fresh] = ids_.try_emplace(name, static_cast<NameId>(tree_.names.size()));
-  if (fresh) tree_.names.push_back(name);
+  if (fresh) {
+    count_node();
+    tree_.names.push_back(name);
+  }
   return place->second;
 }
 
@@ -112,6 +123,7 @@ Block Parser::block(std::initializer_list<std::string_view> ends) {
   Block out;
   while (token().type != TokenType::kEnd) {
     const std::uint32_t line = token().line;
+    count_node();
     if (token().type == TokenType::kData) {
       auto stmt = std::make_unique<Stmt>();
       stmt->kind = StmtKind::kText;
@@ -362,6 +374,7 @@ Target Parser::name_target() {
   if (std::find(std::begin(kConstants), std::end(kConstants), name.text) != std::end(kConstants)) {
     fail_syntax("can't assign to 'name'", name.line);
   }
+  count_node();
   Target target;
   target.name = intern(name.text);
   return target;

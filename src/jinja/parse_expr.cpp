@@ -12,7 +12,8 @@ Expr Parser::start(ExprKind kind) const {
   return expr;
 }
 
-ExprPtr Parser::make(Expr expr) const {
+ExprPtr Parser::make(Expr expr) {
+  count_node();
   std::uint32_t height = 0;
   const auto see = [&height](const ExprPtr& child) {
     if (child) height = std::max(height, child->height);

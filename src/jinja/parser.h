@@ -40,6 +40,8 @@ class Parser {
   };
 
   [[noreturn]] void fail_nesting() const;
+  // One node more. Errors: template_limit.
+  void count_node();
   const Token& token() const { return current_; }
   const Token& following();
   Token next();
@@ -59,7 +61,7 @@ class Parser {
   NameId intern(const std::string& name);
 
   // jinja_parse_expr.cpp
-  ExprPtr make(Expr expr) const;  // checks the height
+  ExprPtr make(Expr expr);  // checks the height
   Expr start(ExprKind kind) const;
   ExprPtr expression(bool conditional = true);
   ExprPtr tuple(bool conditional = true, std::string_view end_name = {}, bool parenthesised = false);
@@ -113,6 +115,7 @@ class Parser {
   std::optional<Token> ahead_;
   std::size_t depth_;
   std::size_t nesting_ = 0;
+  std::size_t n_nodes_ = 0;
   bool soft_ = false;      // straight inside an if or an inline if: unknown filters fail when reached
   std::size_t loops_ = 0;  // for loops around the statement, within the macro
   struct NameUse {

@@ -67,9 +67,8 @@ std::string page_of(const CommandRow& command) {
       "command under \\fB[" +
       roff_text(command.name) +
       "]\\fR). \\fB\\-\\-print\\-config\\fR says what is in force and why.\n"
-      ".SH EXIT STATUS\n0 ok, 1 usage, 2 bad input, 3 unsupported, 4 memory, 5 input or output, 70 a fault "
-      "of the "
-      "program, 130 interrupted\n.SH SEE ALSO\n.BR exaone (1)\n";
+      ".SH EXIT STATUS\n0 ok, 1 usage, 2 bad input, 3 unsupported, 4 memory, 5 input or output, 7 an "
+      "answer cut short of what was demanded of it, 70 a fault of the program, 130 interrupted\n.SH SEE ALSO\n.BR exaone (1)\n";
   return text;
 }
 

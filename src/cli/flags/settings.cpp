@@ -33,6 +33,22 @@ const CLI::Option* find_flag(const CLI::App& command, const std::string& name) {
   return nullptr;
 }
 
+// An empty value is a variable that a script left unset, but for texts that may say nothing.
+bool may_be_empty(const CLI::Option& option) {
+  constexpr const char* kTexts[] = {"system", "prompt", "reasoning-budget-message", "regex"};
+  return option.get_expected_max() == 0 ||
+         std::any_of(std::begin(kTexts), std::end(kTexts),
+                     [&](const char* name) { return option.check_lname(name); });
+}
+
+void refuse_empty_values(CLI::App& command) {
+  for (CLI::Option* const option : command.get_options()) {
+    if (may_be_empty(*option)) continue;
+    option->check(CLI::Validator(
+        [](const std::string& value) { return value.empty() ? "found an empty value, expected one" : ""; }, ""));
+  }
+}
+
 std::vector<CLI::App*> subcommands(CLI::App& app) {
   return app.get_subcommands([](CLI::App*) { return true; });
 }
@@ -56,6 +72,7 @@ Settings::Settings(CLI::App& app, int argc, const char* const* argv)
                       "Say what every flag is and where that comes from, and do nothing else");
     const bool chosen = !words_.empty() && words_[0] == command->get_name();
     if (!chosen) continue;
+    refuse_empty_values(*command);
     read_file(app, command->get_name());
     bind(*command);
     if (!print) continue;
@@ -98,6 +115,9 @@ void Settings::read_file(const CLI::App& app, const std::string& command) {
       if (!option) continue;
       std::string value;
       for (const std::string& input : item.inputs) value += (value.empty() ? "" : "\n") + input;
+      if (value.empty() && !may_be_empty(*option)) {
+        throw Error(ErrorKind::kUsage, "the key " + key + " is empty, expected a value", path.string());
+      }
       from_file_.emplace(environment_name(option->get_lnames()[0]), value);
     }
   }
@@ -109,7 +129,12 @@ void Settings::bind(CLI::App& command) {
     const std::string primary = environment_name(option->get_lnames()[0]);
     const char* value = nullptr;
     for (const std::string& name : option->get_lnames()) {
-      if (!value) value = variable(environment_name(name));
+      const std::string environment = environment_name(name);
+      const char* const set = std::getenv(environment.c_str());
+      if (set && !*set && !may_be_empty(*option) && !typed(*option)) {
+        throw Error(ErrorKind::kUsage, environment + " is empty, expected a value or no such variable");
+      }
+      if (!value) value = variable(environment);
     }
     const auto stated = from_file_.find(primary);
     if (value) {

@@ -142,7 +142,7 @@ bool ChatSession::command(std::string_view word, std::string_view rest) {
     (this->*entry.run)(rest);
     return true;
   }
-  note(fmt::format("There is no command {}; /help lists them.", one_line(word)));
+  refuse(fmt::format("There is no command {}; /help lists them.", one_line(word)));
   return true;
 }
 
@@ -156,7 +156,7 @@ void ChatSession::help(std::string_view) {
   row("\"\"\" … \"\"\"", "a message of several lines");
   row("Ctrl-C", "stop the answer; at the prompt, twice: leave");
   text.pop_back();
-  note(text);
+  tell(text);
 }
 
 void ChatSession::think(std::string_view rest) {
@@ -169,7 +169,8 @@ void ChatSession::think(std::string_view rest) {
     for (std::size_t i = request_.messages.size(); i > 0; --i) {
       const std::string& reasoning = request_.messages[i - 1].reasoning;
       if (reasoning.empty()) continue;
-      return quote("The last thoughts were:\n" + for_terminal(reasoning));
+      return settings_.interactive ? quote("The last thoughts were:\n" + for_terminal(reasoning))
+                                   : write_out(reasoning + "\n");
     }
     return note("Thinking is shown.");
   }
@@ -187,7 +188,7 @@ void ChatSession::system(std::string_view rest) {
   std::vector<Message>& messages = request_.messages;
   const bool has = !messages.empty() && messages[0].role == "system";
   if (rest.empty()) {
-    return note(has ? "The system prompt is: " + for_terminal(text_of(messages[0]))
+    return tell(has ? "The system prompt is: " + for_terminal(text_of(messages[0]))
                     : "There is no system prompt.");
   }
   if (has) messages.erase(messages.begin());
@@ -232,12 +233,12 @@ void ChatSession::show(std::string_view) {
     text += fmt::format("{:<10} {}\n", message.role, line);
   }
   text.pop_back();
-  note(text, 11);
+  tell(text, 11);
 }
 
 void ChatSession::regenerate(std::string_view) {
   const std::size_t question = last_question();
-  if (question == request_.messages.size()) return note("There is no question yet.");
+  if (question == request_.messages.size()) return refuse("There is no question yet.");
   std::vector<Message> before = request_.messages;
   request_.messages.resize(question + 1);
   // The same seed would draw the same answer.
@@ -252,7 +253,7 @@ void ChatSession::regenerate(std::string_view) {
 
 void ChatSession::undo(std::string_view) {
   const std::size_t question = last_question();
-  if (question == request_.messages.size()) return note("There is nothing to undo.");
+  if (question == request_.messages.size()) return refuse("There is nothing to undo.");
   const std::string text = one_line(text_of(request_.messages[question]));
   request_.messages.resize(question);
   note("Forgotten: " + (text.size() > 60 ? "the last question and its answer" : text));
@@ -264,7 +265,7 @@ void ChatSession::edit(std::string_view) {
   const std::string before = has ? text_of(request_.messages[question]) : "";
   const std::string text = edit_text(before);
   if (text.find_first_not_of(" \t\n") == std::string::npos)
-    return note("The text is empty, nothing is asked.");
+    return refuse("The text is empty, nothing is asked.");
   if (has) request_.messages.resize(question);
   quote("> " + for_terminal(text));
   ask(user_message(text));
@@ -326,7 +327,7 @@ void ChatSession::result(std::string_view rest) {
   while (caller > 0 && messages[caller - 1].role == "tool") --caller;
   const std::size_t n_given = messages.size() - caller;
   const std::vector<ToolCall>* const calls = caller > 0 ? &messages[caller - 1].tool_calls : nullptr;
-  if (!calls || n_given >= calls->size()) return note("No call waits for a result.");
+  if (!calls || n_given >= calls->size()) return refuse("No call waits for a result.");
   const ToolCall call = (*calls)[n_given];
   const bool last = n_given + 1 == calls->size();
   const std::string next = last ? "" : (*calls)[n_given + 1].name;
@@ -339,9 +340,9 @@ void ChatSession::result(std::string_view rest) {
 }
 
 void ChatSession::stats(std::string_view) {
-  if (n_answers_ == 0) return note("There is no answer yet.");
+  if (n_answers_ == 0) return tell("There is no answer yet.");
   const Usage& usage = last_usage_;
-  note(
+  tell(
       fmt::format("prompt     {} tokens, {} of them cached, {:.1f} tokens/s\n"
                   "answer     {} tokens, {} of them thinking, {:.1f} tokens/s\n"
                   "{}first text after {:.2f} s\n"

@@ -7,6 +7,7 @@
 
 #include "base/progress.h"
 #include "cli/talk/model_options.h"
+#include "cli/talk/shortfall.h"
 #include "cli/terminal/external_program.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/markdown_view.h"
@@ -30,6 +31,27 @@ ChatSession::ChatSession(Engine& engine, GenerateRequest request, ChatSettings s
 
 void ChatSession::note(const std::string& text, std::size_t indent) const {
   if (settings_.interactive) write_note(wrapped(text, terminal_style(false).columns, indent) + "\n");
+}
+
+void ChatSession::warn(const std::string& text) const {
+  if (settings_.interactive) {
+    note(text);
+  } else {
+    write_note(text + "\n");
+  }
+}
+
+void ChatSession::refuse(const std::string& text) const {
+  if (!settings_.interactive) throw Error(ErrorKind::kUsage, text);
+  note(text);
+}
+
+void ChatSession::tell(const std::string& text, std::size_t indent) const {
+  if (settings_.interactive) {
+    note(text, indent);
+  } else {
+    write_out(text + "\n");
+  }
 }
 
 void ChatSession::quote(const std::string& text) const {
@@ -142,13 +164,10 @@ bool ChatSession::answer_once() {
   }
   const bool empty = answer.content.empty() && answer.tool_calls.empty();
   if (answer.reason == FinishReason::kCancelled) note(empty ? "[stopped before the answer]" : "[stopped]");
-  if (answer.reason == FinishReason::kLength) {
-    const bool by_request = request_.max_tokens && answer.usage.completion_tokens >= *request_.max_tokens;
-    note(by_request
-             ? fmt::format("[cut after {} tokens; /set max_tokens N allows more]", *request_.max_tokens)
-             : fmt::format("[cut: the context of {} tokens is full; /clear starts a new conversation]",
-                           engine_.info().context_tokens));
-  }
+  const std::string less = shortfall(
+      answer, request_, engine_.info(), settings_.interactive ? "/set max_tokens N allows more" : "-n allows more");
+  if (!settings_.interactive) require_satisfied(answer, request_, less);
+  if (!less.empty()) warn("[" + less + "]");
   if (settings_.verbose) write_note(describe_speed(answer.usage) + "\n");
   if (empty) {
     // Without an answer the question would stand there twice.

@@ -51,6 +51,11 @@ class ChatSession {
   std::string run_one_tool(const ToolCall& call) const;
   // For the person: our own words, broken at spaces, and other text as it is.
   void note(const std::string& text, std::size_t indent = 0) const;
+  // What is said to a pipe as well: on standard error, of an answer; on standard output, what was asked for.
+  void warn(const std::string& text) const;
+  // A command cannot do what it says. Errors: kUsage through a pipe, where nobody would read it.
+  void refuse(const std::string& text) const;
+  void tell(const std::string& text, std::size_t indent = 0) const;
   void quote(const std::string& text) const;
   std::size_t last_question() const;
   Message user_message(std::string text);

@@ -12,6 +12,7 @@
 #include "cli/talk/answer_json.h"
 #include "cli/talk/answer_view.h"
 #include "cli/talk/model_options.h"
+#include "cli/talk/shortfall.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/streams.h"
 #include "exaone/engine.h"
@@ -169,6 +170,8 @@ void run(const RunOptions& options) {
     choices.push_back({answer_once(*engine, request, options, index), *request.sampling.seed});
     const Answer& answer = choices.back().answer;
     interrupted = answer.reason == FinishReason::kCancelled;
+    const std::string less = shortfall(answer, request, engine->info(), "-n allows more");
+    if (!less.empty() && answer.satisfies_request) write_note("[" + less + "]\n");
     if (options.model.verbose) {
       write_note(fmt::format("{}; finished: {}\n", describe_speed(answer.usage),
                              finish_name(answer.reason, !answer.tool_calls.empty())));
@@ -181,6 +184,9 @@ void run(const RunOptions& options) {
   }
   if (options.json) write_out(choices_json(choices, engine->info().name));
   if (interrupted) throw Error(ErrorKind::kInterrupted, "interrupted");
+  for (const Choice& choice : choices) {
+    require_satisfied(choice.answer, request, shortfall(choice.answer, request, engine->info(), "-n allows more"));
+  }
 }
 
 }  // namespace
