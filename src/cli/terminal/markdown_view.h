@@ -1,16 +1,19 @@
 // Markdown as a person reads it on a terminal, while it still comes: headings, lists, bold, code, tables.
 //
-// What cannot be told yet (the start of a line, a run of stars, a table) waits; all else goes out at once.
-// Underscores are text: code is full of them. Emphasis ends with its line, closed or not: stars that a line
-// opens and never closes are not shown.
-// Ownership and threads: a value that belongs to one answer.
-// Source: CommonMark 0.30 and GitHub's tables, as far as language models write them; ECMA-48 (styles).
+// What cannot be told yet (the start of a line, a phrase between markers, a table) waits; all else goes out
+// at once. No character is lost that CommonMark calls text: markers that nothing closes in their line are
+// text. Shown as written, although CommonMark reads them: underscores (code is full of them), links,
+// pictures, HTML, entities, backslashes in front of anything but the markers shown here, and emphasis over
+// several lines. Ownership and threads: a value that belongs to one answer. Source: CommonMark 0.31 and
+// GitHub's tables, as far as language models write them; ECMA-48 (styles).
 #pragma once
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "cli/terminal/inline_markdown.h"
 
 namespace exa {
 
@@ -34,33 +37,35 @@ class MarkdownView {
  private:
   enum class Line { kStart, kInline, kCode };
 
-  void take(char c);
-  void take_start(char c);
-  void decide_start(char c);
-  void take_inline(char c);
-  void take_code(char c);
+  void take(std::string_view character);
+  bool may_be_marker() const;
+  void take_start(std::string_view character);
+  void decide_start(std::string_view character);
+  bool closes_fence(std::string_view line) const;
+  void begin_code(std::string_view start, bool whole);
+  void take_inline(std::string_view text);
+  void flush_inline();
+  void take_code(std::string_view text);
+  void show(const std::vector<StyledText>& pieces);
   void end_line();
   void end_table();
-  void end_run(char next);
-  void literal(std::string_view text);
-  void restyle();
   std::vector<std::string> cells_of(std::string_view line) const;
   std::string rendered_cell(std::string_view cell, bool heading) const;
 
   std::size_t columns_;
   std::string out_;
   Line line_ = Line::kStart;
-  std::string start_;               // of the line, while it may be a marker
-  std::string fence_;               // the characters that opened the code block; empty outside
+  std::string start_;  // of the line, while it may be a marker
+  std::string fence_;  // the characters that opened the code block; empty outside
+  bool fence_in_quote_ = false;
+  bool blank_ = true;               // the line before was empty, or there is none
+  bool in_list_ = false;            // indentation continues an item
   std::vector<std::string> table_;  // its lines so far
-  std::string run_;                 // stars or backticks whose meaning the next character decides
-  char before_run_ = ' ';
-  char last_ = ' ';
-  bool escaped_ = false;
-  bool bold_ = false;
-  bool italic_ = false;
+  std::string held_;                // from the first marker on that is not decided
+  char32_t before_held_ = U' ';
+  char32_t last_ = U' ';
   bool heading_ = false;
-  std::string code_span_;  // the backticks that opened it
+  StyledText shown_;  // the style that is on; its text is empty
 };
 
 }  // namespace exa

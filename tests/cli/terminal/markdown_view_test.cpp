@@ -2,8 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "text/utf8.h"
 
 namespace exa {
 namespace {
@@ -44,7 +53,7 @@ TEST(MarkdownView, Emphasis) {
   EXPECT_EQ(plain("이것은**중요**하다"), "이것은중요하다");
   EXPECT_EQ(rendered("`x`"), "\x1b[0m\x1b[36mx\x1b[0m" + kReset);
   // What is open at the end of a line does not leak into the next.
-  EXPECT_EQ(rendered("**a\nb"), "\x1b[0m\x1b[1ma\x1b[0m\nb" + kReset);
+  EXPECT_EQ(rendered("**a\nb"), "**a\nb" + kReset);
 }
 
 TEST(MarkdownView, LinesOfTheirOwnKind) {
@@ -90,9 +99,122 @@ TEST(MarkdownView, CutsChangeNothing) {
     for (std::size_t n = generator() % 25; n > 0; --n) text += pieces[generator() % std::size(pieces)];
     MarkdownView view(40);
     std::string out;
-    for (const char c : text) out += view.push({&c, 1});
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t n = decode_utf8(text.data() + at).n_bytes;
+      out += view.push(std::string_view(text).substr(at, n));
+      at += n;
+    }
     ASSERT_EQ(out + view.finish(), rendered(text, 40)) << text;
   }
+}
+
+// A character and how it is shown: b bold, i italic, c code.
+using Shown = std::vector<std::pair<std::string, std::string>>;
+
+Shown shown(const std::string& styled) {
+  Shown out;
+  std::string style;
+  for (std::size_t at = 0; at < styled.size();) {
+    if (styled[at] == '\x1b') {
+      const std::size_t end = styled.find('m', at);
+      const std::string code = styled.substr(at + 2, end - at - 2);
+      if (code == "0") style.clear();
+      if (code == "1") style += 'b';
+      if (code == "3") style += 'i';
+      if (code == "36") style += 'c';
+      at = end + 1;
+      continue;
+    }
+    const std::size_t n = decode_utf8(styled.data() + at).n_bytes;
+    out.emplace_back(styled.substr(at, n), style);
+    at += n;
+  }
+  return out;
+}
+
+bool is_blank(const std::pair<std::string, std::string>& character) {
+  return character.first == " " || character.first == "\t";
+}
+
+Shown without_margins(Shown text) {
+  while (!text.empty() && is_blank(text.back())) text.pop_back();
+  while (!text.empty() && is_blank(text.front())) text.erase(text.begin());
+  return text;
+}
+
+std::string joined(const Shown& text) {
+  std::string out;
+  for (const auto& [character, style] : text) out += character;
+  return out;
+}
+
+// tools/reference/make_markdown_cases.py: what CommonMark's reference calls text is shown, in its style.
+TEST(MarkdownView, NoTextIsLost) {
+  std::ifstream file(std::filesystem::path(EXAONE_SOURCE_DIR) / "tests/data/markdown/lines.jsonl");
+  std::mt19937 generator(7);
+  int n_lines = 0;
+  for (std::string row; std::getline(file, row); ++n_lines) {
+    const auto wanted = nlohmann::json::parse(row);
+    const std::string line = wanted["line"], kind = wanted["kind"];
+    std::string expected_styled;
+    for (const auto& run : wanted["runs"]) {
+      const std::string style = run[1];
+      expected_styled += kReset;
+      if (style.find('b') != std::string::npos) expected_styled += "\x1b[1m";
+      if (style.find('i') != std::string::npos) expected_styled += "\x1b[3m";
+      if (style.find('c') != std::string::npos) expected_styled += "\x1b[36m";
+      expected_styled += run[0].get<std::string>();
+    }
+    const Shown expected = without_margins(shown(expected_styled));
+
+    // In one piece, and cut at random.
+    const std::string whole = rendered(line);
+    MarkdownView view(80);
+    std::string pieces;
+    for (std::size_t at = 0; at < line.size();) {
+      std::size_t n = 0;
+      for (std::size_t more = 1 + generator() % 4; more > 0 && at + n < line.size(); --more) {
+        n += decode_utf8(line.data() + at + n).n_bytes;
+      }
+      pieces += view.push(std::string_view(line).substr(at, n));
+      at += n;
+    }
+    ASSERT_EQ(pieces + view.finish(), whole) << row;
+
+    Shown got = without_margins(shown(whole));
+    if (kind == "rule") {
+      EXPECT_TRUE(joined(got).starts_with("─")) << row;
+      continue;
+    }
+    if (kind == "nested") {
+      // Markers inside markers stay as they were written: the text is there, in order.
+      std::size_t at = 0;
+      for (const auto& [character, style] : got) at += at < expected.size() && character == expected[at].first;
+      EXPECT_EQ(at, expected.size()) << row << "\n" << joined(got);
+      continue;
+    }
+    if (kind == "item" || kind == "quote") {
+      ASSERT_FALSE(got.empty());
+      EXPECT_EQ(got[0].first, kind == "item" ? "•" : "│") << row;
+      got.erase(got.begin());
+      got = without_margins(got);
+    }
+    EXPECT_EQ(joined(got), joined(expected)) << row;
+    EXPECT_TRUE(got == expected) << row << "\n" << whole;
+  }
+  EXPECT_GE(n_lines, 1900);
+}
+
+TEST(MarkdownView, CopiedCodeIsWhatWasWritten) {
+  const std::string query = "SELECT count(*) FROM t; rm -rf *.o *.a; f(*args, **kwargs)";
+  EXPECT_EQ(plain(query), query);
+  EXPECT_EQ(plain("```a b```"), "a b");
+  EXPECT_EQ(plain("    f(*args, **kwargs)"), "      f(*args, **kwargs)");
+  EXPECT_EQ(plain("- ```py\n  *a*\n  ```\n*b*"), "- \n  py\n    *a*\nb");
+  EXPECT_EQ(plain("> ```\n> *a*\n> ```\n*b*"), "> \n  *a*\nb");
+  EXPECT_EQ(plain("|a|b|\n|-|-|\n|*x|y|z*|"), "┌────┬───┬────┐\n│ a  │ b │    │\n├────┼───┼────┤\n│ *x │ y │ z* │\n└────┴───┴────┘");
+  const std::string long_line = "*" + std::string(5000, 'x') + " and **more";
+  EXPECT_EQ(plain(long_line), long_line);
 }
 
 TEST(Wrapped, BreaksAtSpaces) {
