@@ -34,7 +34,7 @@ class Work {
  public:
   explicit Work(const QuantizeStream& stream)
       : stream_(stream),
-        kernels_(quantize_kernels(choose_isa())),
+        kernels_(quantize_kernels()),
         progress_(stream.tensors.size(), stream.writer.total_bytes()),
         appended_(stream.tensors.size(), 0) {}
 

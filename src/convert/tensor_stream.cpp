@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "convert/progress.h"
-#include "kernels/isa/isa.h"
 #include "kernels/quantize.h"
 
 namespace exa {
@@ -99,7 +98,7 @@ class Stream {
                 "tensor " + tensor.name);
   }
 
-  const QuantizeKernels& kernels_ = quantize_kernels(choose_isa());
+  const QuantizeKernels& kernels_ = quantize_kernels();
   const std::vector<PlannedTensor>& tensors_;
   GgufWriter& writer_;
   TensorProgress progress_;

@@ -16,7 +16,6 @@
 #include "engine/token_cache.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
-#include "kernels/isa/isa.h"
 #include "model/config.h"
 #include "model/decoder.h"
 #include "model/kv_pool.h"
@@ -110,7 +109,7 @@ class EngineImpl final : public Engine {
 
  private:
   SnapshotOrigin snapshot_origin() const {
-    return {pack_fingerprint(checkpoint_), kv_type_, info_.prompt_path};
+    return {pack_fingerprint(checkpoint_, backend_->layout()), kv_type_, info_.prompt_path};
   }
   TokenCache new_cache() const;
 
@@ -159,7 +158,7 @@ EngineImpl::EngineImpl(const EngineOptions& options, Checkpoint checkpoint, cons
   info_.kv_bytes_at_context =
       static_cast<std::int64_t>(KvCache::bytes_for(model, kv_type_, kPrefillChunk, info_.context_tokens));
   info_.n_threads = pool_.n_threads();
-  info_.isa = name(choose_isa());
+  info_.isa = backend_->description();
   info_.can_chat = preparer_.can_chat();
   info_.sees = sight_ != nullptr;
   const bool lacks_path = options.prompt_path == PromptPath::kFast && !has_fast_prompts();
@@ -177,8 +176,9 @@ EngineImpl::~EngineImpl() {
 
 TokenCache EngineImpl::new_cache() const {
   const KvShape shape(weights_.config);
-  auto pool = std::make_shared<KvPool>(shape.block_bytes(kv_type_),
-                                       static_cast<std::size_t>(info_.kv_bytes_at_context));
+  auto pool = std::make_shared<KvPool>(
+      shape.block_bytes(kv_type_), static_cast<std::size_t>(info_.kv_bytes_at_context),
+      [&backend = *backend_](std::size_t n_bytes) { return backend.allocate(n_bytes); });
   return TokenCache(KvCache(std::move(pool), shape, kv_type_, kPrefillChunk));
 }
 

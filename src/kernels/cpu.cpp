@@ -12,6 +12,7 @@
 #include "kernels/isa/isa.h"
 #include "kernels/isa/matmul.h"
 #include "kernels/isa/ops.h"
+#include "kernels/matmul_plan.h"
 #include "kernels/quant.h"
 
 namespace exa {
@@ -27,6 +28,9 @@ constexpr std::size_t kPartsOfFewRows = 8;
 constexpr std::size_t kPartsOfManyRows = 4;
 constexpr std::int64_t kFewRows = 16;
 constexpr std::size_t kLeastWeightBytes = 32768;
+
+// Another order of packed bytes (kernels/matrix.h, kernels/pack.cpp), another name.
+constexpr std::string_view kPackedLayout = "P16/1";
 
 std::size_t to_size(std::int64_t n) {
   return static_cast<std::size_t>(n);
@@ -96,6 +100,7 @@ class CpuBackend final : public Backend {
  public:
   CpuBackend(ThreadPool& pool, Isa isa, PromptSpeed prompts)
       : pool_(pool),
+        isa_(isa),
         prompts_(prompts),
         ops_(ops_kernels(isa)),
         matmul_(matmul_kernels(isa)),
@@ -103,7 +108,22 @@ class CpuBackend final : public Backend {
         shares_(pool.n_threads()),
         scratch_(to_size(pool.n_threads())) {}
 
+  std::string_view description() const override { return name(isa_); }
+  Buffer allocate(std::size_t n_bytes) override { return Buffer(n_bytes); }
   Matrix pack(const MatrixSource& source, Precision precision) override;
+  std::size_t packed_bytes(DType type, std::int64_t n_rows, std::int64_t n_cols,
+                           Precision precision) const override;
+  std::string_view layout() const override { return kPackedLayout; }
+  std::optional<Matrix> adopt(const MatrixSource& source, Buffer packed) override;
+  void put_rows(std::span<const GivenRow> given, std::int64_t width, float* x,
+                std::int64_t x_stride) override {
+    for (const GivenRow& row : given) std::copy_n(row.values, width, x + row.row * x_stride);
+  }
+  void gather_rows(const float* x, std::int64_t x_stride, std::span<const std::int64_t> rows,
+                   std::int64_t width, float* y, std::int64_t y_stride) override;
+  std::span<const float> get_rows(const float* x, std::int64_t n_rows, std::int64_t width) override {
+    return {x, to_size(n_rows * width)};
+  }
   void embed(const Matrix& table, std::span<const std::int32_t> ids, float* x,
              std::int64_t x_stride) override;
   void matmul(const float* x, std::int64_t x_stride, std::int64_t n_tokens,
@@ -117,9 +137,9 @@ class CpuBackend final : public Backend {
   void norm_rope_heads(float* x, std::int64_t x_stride, std::int64_t n_tokens, int n_heads, int head_dim,
                        const float* weight, float eps, const RopeFrequencies* rope,
                        const std::int64_t* positions) override;
-  void append_kv(const AttentionSlice& slice, const float* k, std::int64_t k_stride, const float* v,
-                 std::int64_t v_stride) override {
-    attention_.append({&slice, 1}, k, k_stride, v, v_stride);
+  void append_kv(std::span<const AttentionSlice> slices, const float* k, std::int64_t k_stride,
+                 const float* v, std::int64_t v_stride) override {
+    attention_.append(slices, k, k_stride, v, v_stride);
   }
   void attention(std::span<const AttentionSlice> slices, const float* q, std::int64_t q_stride, int n_heads,
                  std::int64_t window, float* out, std::int64_t out_stride) override {
@@ -162,12 +182,14 @@ class CpuBackend final : public Backend {
     });
   }
 
-  void grow_scratch(std::size_t n_bytes) {
-    for (Buffer& buffer : scratch_) grow(buffer, n_bytes);
-  }
-  std::byte* scratch(int worker) { return scratch_[static_cast<std::size_t>(worker)].data(); }
+  // The rows of a product in the forms that its plan wants beside the fp32 ones.
+  void prepare_rows(const MatmulPlan& plan, const float* x, std::int64_t x_stride, std::int64_t n_cols);
+  // Row blocks [first, last) of one target, all rows.
+  void multiply(const MatmulPlan& plan, const MatmulTarget& target, std::int64_t first_block,
+                std::int64_t last_block, const float* x, std::int64_t x_stride, std::byte* scratch) const;
 
   ThreadPool& pool_;
+  Isa isa_;
   PromptSpeed prompts_;
   const OpsKernels& ops_;
   const MatmulKernels& matmul_;
@@ -180,8 +202,14 @@ class CpuBackend final : public Backend {
   RopeTable rope_;
 };
 
-// The layout of a source's matrix with nothing in it. Errors: kUnsupported, kMemory, naming the source.
-Matrix empty_matrix(const MatrixSource& source, DType type) {
+// Decoded where it is to be exact and int8 activations would not be.
+DType packed_type(DType type, Precision precision) {
+  return precision == Precision::kExact && uses_int8_activations(type) ? DType::kF32 : type;
+}
+
+// The layout of a source's matrix with nothing in it, and its size. Errors: kUnsupported, kMemory, naming the
+// source.
+Matrix shape_of(const MatrixSource& source, DType type) {
   if (!can_decode(source.type)) {
     throw Error(ErrorKind::kUnsupported, "no kernel multiplies type " + std::string(name(source.type)),
                 source.name);
@@ -199,26 +227,53 @@ Matrix empty_matrix(const MatrixSource& source, DType type) {
         "expected columns in blocks of " + std::to_string(block) + ", found " + std::to_string(source.n_cols),
         source.name);
   }
-  Matrix matrix;
-  matrix.type = type;
-  matrix.n_rows = source.n_rows;
-  matrix.n_cols = source.n_cols;
-  try {
-    matrix.row_block_bytes = row_block_bytes(type, source.n_cols);
-    std::size_t n_bytes = 0;
-    if (__builtin_mul_overflow(to_size(matrix.n_row_blocks()), matrix.row_block_bytes, &n_bytes)) {
-      throw Error(ErrorKind::kMemory, "its size does not fit into 64 bits");
-    }
-    matrix.bytes = source.allocate ? source.allocate(n_bytes) : Buffer(n_bytes);
-  } catch (const Error& error) {
-    throw Error(error.kind(), error.message(), source.name);
+  return {.type = type,
+          .n_rows = source.n_rows,
+          .n_cols = source.n_cols,
+          .row_block_bytes = row_block_bytes(type, source.n_cols),
+          .bytes = {}};
+}
+
+std::size_t CpuBackend::packed_bytes(DType type, std::int64_t n_rows, std::int64_t n_cols,
+                                     Precision precision) const {
+  const auto n_blocks = to_size(ceil_div(n_rows, kRowBlock));
+  std::size_t n_bytes = 0;
+  if (__builtin_mul_overflow(n_blocks, row_block_bytes(packed_type(type, precision), n_cols), &n_bytes)) {
+    throw Error(ErrorKind::kMemory, "its size does not fit into 64 bits");
   }
+  return n_bytes;
+}
+
+std::optional<Matrix> CpuBackend::adopt(const MatrixSource& source, Buffer packed) {
+  Matrix matrix = shape_of(source, source.type);
+  if (packed.size_bytes() !=
+      packed_bytes(source.type, source.n_rows, source.n_cols, Precision::kProduction)) {
+    return std::nullopt;
+  }
+  matrix.bytes = std::move(packed);
+  const std::int64_t last = matrix.n_row_blocks() - 1;
+  const std::int64_t row = last * kRowBlock;
+  const std::int64_t n = matrix.n_rows - row;
+  const std::size_t stored_bytes = row_bytes(source.type, static_cast<std::uint64_t>(source.n_cols));
+  std::vector<std::byte> stored(to_size(kRowBlock) * stored_bytes);
+  std::vector<std::byte> expected(matrix.row_block_bytes);
+  source.read(row, n, stored.data());
+  pack_row_block(matrix.type, matrix.n_cols, stored.data(), stored_bytes, static_cast<int>(n),
+                 expected.data());
+  if (std::memcmp(expected.data(), matrix.row_block(last), expected.size()) != 0) return std::nullopt;
   return matrix;
 }
 
 Matrix CpuBackend::pack(const MatrixSource& source, Precision precision) {
-  const bool decodes = precision == Precision::kExact && uses_int8_activations(source.type);
-  Matrix matrix = empty_matrix(source, decodes ? DType::kF32 : source.type);
+  const DType type = packed_type(source.type, precision);
+  const bool decodes = type != source.type;
+  Matrix matrix = shape_of(source, type);
+  try {
+    const std::size_t n_bytes = packed_bytes(source.type, source.n_rows, source.n_cols, precision);
+    matrix.bytes = source.allocate ? source.allocate(n_bytes) : allocate(n_bytes);
+  } catch (const Error& error) {
+    throw Error(error.kind(), error.message(), source.name);
+  }
   const std::size_t stored_bytes = row_bytes(source.type, static_cast<std::uint64_t>(source.n_cols));
   const std::size_t decoded_bytes = to_size(source.n_cols) * sizeof(float);
   FirstError first_error;
@@ -254,72 +309,89 @@ void CpuBackend::embed(const Matrix& table, std::span<const std::int32_t> ids, f
             [&](std::int64_t i) { unpack_row(table, ids[to_size(i)], x + i * x_stride); });
 }
 
-void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_tokens,
-                        std::span<const MatmulTarget> targets, std::int64_t n_prompt) {
-  if (targets.empty() || n_tokens == 0) return;
-  const std::int64_t n_cols = targets.front().weight->n_cols;
-  // Rows before it take the path for prompts.
-  const auto first_plain_row = [&](const Matrix& weight) {
-    return matmul_.has_prompt_path(weight.type) ? n_prompt : 0;
-  };
-  const auto takes_fast_path = [&](const MatmulTarget& target) {
-    return prompts_ == PromptSpeed::kFast && matmul_.has_fast_prompt_path != nullptr &&
-           !target.has_outliers && matmul_.has_fast_prompt_path(target.weight->type);
-  };
-  const auto reads_chunks = [&](const Matrix& weight) {
-    return matmul_.reads_chunks != nullptr && !uses_int8_activations(weight.type) &&
-           matmul_.reads_chunks(weight.type, n_tokens - first_plain_row(weight));
-  };
-  std::int64_t first_quantized = n_tokens;
-  std::int64_t first_chunked = n_tokens;
-  std::size_t total_bytes = 0;
-  std::size_t scratch_bytes = 0;
-  for (const MatmulTarget& target : targets) {
-    if (uses_int8_activations(target.weight->type)) {
-      first_quantized = std::min(first_quantized, first_plain_row(*target.weight));
-    } else if (reads_chunks(*target.weight)) {
-      first_chunked = std::min(first_chunked, first_plain_row(*target.weight));
-    }
-    total_bytes += to_size(target.weight->n_row_blocks()) * target.weight->row_block_bytes;
-    scratch_bytes = std::max(scratch_bytes, matmul_scratch_bytes(*target.weight));
-  }
-  grow_scratch(scratch_bytes);
-  const bool prepares = matmul_.prepare_prompt != nullptr && n_prompt > 0 &&
-                        std::ranges::any_of(targets, [&](const MatmulTarget& target) {
-                          return first_plain_row(*target.weight) > 0;
-                        });
-  if (prepares) {
-    grow(prompt_activations_, matmul_.prompt_bytes(n_prompt, n_cols));
-    for_items(n_prompt, n_cols, [&](std::int64_t i) {
+void CpuBackend::gather_rows(const float* x, std::int64_t x_stride, std::span<const std::int64_t> rows,
+                             std::int64_t width, float* y, std::int64_t y_stride) {
+  for_items(static_cast<std::int64_t>(rows.size()), width,
+            [&](std::int64_t i) { std::copy_n(x + rows[to_size(i)] * x_stride, width, y + i * y_stride); });
+}
+
+void CpuBackend::prepare_rows(const MatmulPlan& plan, const float* x, std::int64_t x_stride,
+                              std::int64_t n_cols) {
+  if (plan.n_prepared() > 0) {
+    grow(prompt_activations_, matmul_.prompt_bytes(plan.n_prepared(), n_cols));
+    for_items(plan.n_prepared(), n_cols, [&](std::int64_t i) {
       matmul_.prepare_prompt(x + i * x_stride, n_cols, i, prompt_activations_.data());
     });
   }
-  const bool quantizes = first_quantized < n_tokens;
-  const std::size_t quantized_stride = quantizes ? quantized_row_bytes(n_cols) : 0;
-  if (quantizes) {
-    grow(activations_, to_size(n_tokens) * quantized_stride);
-    for_items(n_tokens - first_quantized, n_cols, [&](std::int64_t item) {
+  const std::int64_t first_quantized = plan.first_quantized();
+  if (first_quantized < plan.n_tokens()) {
+    const std::size_t stride = quantized_row_bytes(n_cols);
+    grow(activations_, to_size(plan.n_tokens()) * stride);
+    for_items(plan.n_tokens() - first_quantized, n_cols, [&](std::int64_t item) {
       const std::int64_t i = first_quantized + item;
-      matmul_.quantize_row(x + i * x_stride, n_cols, activations_.data() + to_size(i) * quantized_stride);
+      matmul_.quantize_row(x + i * x_stride, n_cols, activations_.data() + to_size(i) * stride);
     });
   }
-  const std::int64_t n_chunked = n_tokens - first_chunked;
-  if (n_chunked > 0) {
-    grow(chunks_, chunked_bytes(n_chunked, n_cols));
-    for_items(n_chunked, n_cols, [&](std::int64_t i) {
-      copy_to_chunks(x + (first_chunked + i) * x_stride, n_cols, i, n_chunked, chunks_.as<float>());
+  if (plan.n_chunked() > 0) {
+    grow(chunks_, chunked_bytes(plan.n_chunked(), n_cols));
+    for_items(plan.n_chunked(), n_cols, [&](std::int64_t i) {
+      copy_to_chunks(x + (plan.first_chunked() + i) * x_stride, n_cols, i, plan.n_chunked(),
+                     chunks_.as<float>());
     });
   }
+}
+
+void CpuBackend::multiply(const MatmulPlan& plan, const MatmulTarget& target, std::int64_t first_block,
+                          std::int64_t last_block, const float* x, std::int64_t x_stride,
+                          std::byte* scratch) const {
+  const MatmulPlan::Rows rows = plan.rows(target);
+  const auto* const floats = reinterpret_cast<const std::byte*>(x);
+  const std::size_t float_stride = to_size(x_stride) * sizeof(float);
+  if (rows.n_prompt > 0) {
+    const auto function = rows.fast ? matmul_.matmul_fast_prompt : matmul_.matmul_prompt;
+    function(*target.weight, first_block, last_block,
+             plan.n_prepared() > 0 ? prompt_activations_.data() : floats, float_stride, rows.n_prompt,
+             target.y, target.y_stride, scratch);
+  }
+  const std::int64_t n_plain = plan.n_tokens() - rows.n_prompt;
+  if (n_plain == 0) return;
+  const std::byte* plain = nullptr;
+  std::size_t stride = 0;
+  switch (rows.form) {
+    case MatmulPlan::Form::kFloats:
+      stride = float_stride;
+      plain = floats + to_size(rows.n_prompt) * stride;
+      break;
+    case MatmulPlan::Form::kChunks: {
+      const std::int64_t place = (rows.n_prompt - plan.first_chunked()) * kChunkStride;
+      stride = chunk_bytes(plan.n_chunked());
+      plain = reinterpret_cast<const std::byte*>(chunks_.as<float>() + place);
+      break;
+    }
+    case MatmulPlan::Form::kInt8:
+      stride = quantized_row_bytes(target.weight->n_cols);
+      plain = activations_.data() + to_size(rows.n_prompt) * stride;
+      break;
+  }
+  matmul_.matmul(*target.weight, first_block, last_block, plain, stride, n_plain,
+                 target.y + rows.n_prompt * target.y_stride, target.y_stride, scratch);
+}
+
+void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_tokens,
+                        std::span<const MatmulTarget> targets, std::int64_t n_prompt) {
+  if (targets.empty() || n_tokens == 0) return;
+  const MatmulPlan plan(matmul_, prompts_, targets, n_tokens, n_prompt);
+  for (Buffer& buffer : scratch_) grow(buffer, plan.scratch_bytes());
+  prepare_rows(plan, x, x_stride, targets.front().weight->n_cols);
   const std::size_t parts = n_tokens <= kFewRows ? kPartsOfFewRows : kPartsOfManyRows;
-  shares_.deal(total_bytes,
-               std::max(kLeastWeightBytes, total_bytes / (parts * to_size(pool_.n_threads())) + 1));
+  const std::size_t part_bytes = plan.weight_bytes() / (parts * to_size(pool_.n_threads())) + 1;
+  shares_.deal(plan.weight_bytes(), std::max(kLeastWeightBytes, part_bytes));
   // A part of all targets' bytes one after another.
   const auto multiply_part = [&](const WorkRange& part, std::byte* its_scratch) {
     std::size_t begin = 0;  // of the target, in bytes of the whole
     for (const MatmulTarget& target : targets) {
-      const Matrix& weight = *target.weight;
-      const std::size_t block_bytes = weight.row_block_bytes;
-      const std::size_t n_blocks = to_size(weight.n_row_blocks());
+      const std::size_t block_bytes = target.weight->row_block_bytes;
+      const std::size_t n_blocks = to_size(target.weight->n_row_blocks());
       // A block belongs to the part in which it begins.
       const auto first_block_from = [&](std::size_t offset) {
         return offset <= begin ? 0 : std::min(n_blocks, (offset - begin + block_bytes - 1) / block_bytes);
@@ -328,32 +400,13 @@ void CpuBackend::matmul(const float* x, std::int64_t x_stride, std::int64_t n_to
       const std::size_t last = first_block_from(part.end);
       begin += n_blocks * block_bytes;
       if (first >= last) continue;
-      const auto first_block = static_cast<std::int64_t>(first);
-      const auto last_block = static_cast<std::int64_t>(last);
-      const auto* floats = reinterpret_cast<const std::byte*>(x);
-      const std::size_t float_stride = to_size(x_stride) * sizeof(float);
-      const std::int64_t row = first_plain_row(weight);
-      if (row > 0) {
-        const auto multiply = takes_fast_path(target) ? matmul_.matmul_fast_prompt : matmul_.matmul_prompt;
-        multiply(weight, first_block, last_block, prepares ? prompt_activations_.data() : floats,
-                 float_stride, row, target.y, target.y_stride, its_scratch);
-      }
-      if (row == n_tokens) continue;
-      const std::byte* plain = floats + to_size(row) * float_stride;
-      std::size_t stride = float_stride;
-      if (uses_int8_activations(weight.type)) {
-        plain = activations_.data() + to_size(row) * quantized_stride;
-        stride = quantized_stride;
-      } else if (reads_chunks(weight)) {
-        plain = reinterpret_cast<std::byte*>(chunks_.as<float>() + (row - first_chunked) * kChunkStride);
-        stride = chunk_bytes(n_chunked);
-      }
-      matmul_.matmul(weight, first_block, last_block, plain, stride, n_tokens - row,
-                     target.y + row * target.y_stride, target.y_stride, its_scratch);
+      multiply(plan, target, static_cast<std::int64_t>(first), static_cast<std::int64_t>(last), x, x_stride,
+               its_scratch);
     }
   };
   pool_.parallel([&](int worker, int) {
-    for (WorkRange part; shares_.take(worker, part);) multiply_part(part, scratch(worker));
+    std::byte* const its_scratch = scratch_[to_size(worker)].data();
+    for (WorkRange part; shares_.take(worker, part);) multiply_part(part, its_scratch);
   });
 }
 

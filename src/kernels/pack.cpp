@@ -152,6 +152,10 @@ bool has_lanes(DType type) {
   }
 }
 
+bool uses_int8_activations(DType type) {
+  return is_quantized(type) && has_lanes(type);
+}
+
 const std::byte* packed_bytes(const Matrix& matrix) {
   return matrix.bytes.data();
 }

@@ -12,10 +12,13 @@
 
 namespace exa {
 
-// IEEE half and bfloat16 to fp32, exact (subnormals, infinities and NaN included), and back with round-to-nearest-even.
+// IEEE half and bfloat16 to fp32, exact (subnormals, infinities and NaN included), and back with
+// round-to-nearest-even.
 float f16_to_f32(std::uint16_t half);
 std::uint16_t f32_to_f16(float value);
-inline float bf16_to_f32(std::uint16_t value) { return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16); }
+inline float bf16_to_f32(std::uint16_t value) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(value) << 16);
+}
 std::uint16_t f32_to_bf16(float value);
 
 // True for the types decode_row knows: F32, F16, BF16 and all quantized types.

@@ -9,6 +9,10 @@ bool can_encode(DType type) {
   return can_decode(type);
 }
 
+const QuantizeKernels& quantize_kernels() {
+  return quantize_kernels(choose_isa());
+}
+
 const QuantizeKernels& quantize_kernels(Isa isa) {
   switch (isa) {
     case Isa::kAmx:

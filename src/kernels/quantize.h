@@ -13,7 +13,6 @@
 #include <span>
 
 #include "base/dtype.h"
-#include "kernels/isa/isa.h"
 
 namespace exa {
 
@@ -36,7 +35,7 @@ struct QuantizeKernels {
 // True for the types that encode() knows: F32, F16, BF16 and all block types of quant.h.
 bool can_encode(DType type);
 
-// The functions of an instruction set; call only where is_supported(isa).
-const QuantizeKernels& quantize_kernels(Isa isa);
+// The functions of this machine.
+const QuantizeKernels& quantize_kernels();
 
 }  // namespace exa

@@ -1,8 +1,5 @@
 #include "model/decoder.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "base/error.h"
 
 namespace exa {
@@ -17,7 +14,7 @@ Decoder::Decoder(const Weights& weights, Backend& backend, std::int64_t max_rows
   float** const rows[] = {&residual_, &qkv_, &attended_, &projected_, &gate_, &up_};
   std::int64_t total = 0;
   for (const std::int64_t width : widths) total += width * max_rows;
-  activations_ = Buffer(static_cast<std::size_t>(total) * sizeof(float));
+  activations_ = backend.allocate(static_cast<std::size_t>(total) * sizeof(float));
   float* next = activations_.as<float>();
   for (std::size_t i = 0; i < std::size(widths); ++i) {
     *rows[i] = next;
@@ -28,8 +25,7 @@ Decoder::Decoder(const Weights& weights, Backend& backend, std::int64_t max_rows
 void Decoder::show_inputs(std::int64_t layer, std::initializer_list<std::string_view> parts,
                           const float* rows, std::int64_t width, std::int64_t n_tokens) const {
   if (!input_observer_) return;
-  input_observer_(
-      {layer, {parts.begin(), parts.size()}, {rows, static_cast<std::size_t>(n_tokens * width)}, width});
+  input_observer_({layer, {parts.begin(), parts.size()}, backend_.get_rows(rows, n_tokens, width), width});
 }
 
 std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
@@ -83,7 +79,8 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
     return projected_;
   };
   const auto leave = [&](const std::vector<float>& norm, const LayerSpec& spec) {
-    if (spec.norm == NormPlacement::kPre) return backend_.add(projected_, hidden, n, hidden, residual_, hidden);
+    if (spec.norm == NormPlacement::kPre)
+      return backend_.add(projected_, hidden, n, hidden, residual_, hidden);
     backend_.rmsnorm_add(projected_, hidden, n, hidden, norm.data(), c.rms_eps, residual_, hidden);
   };
 
@@ -92,14 +89,14 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
   float* const v = k + kv_width;
   backend_.embed(weights_.embedding, ids_, residual_, hidden);
   for (std::size_t s = 0; s < slices.size(); ++s) {
-    for (const GivenRow& given : slices[s].given_rows) {
-      std::copy_n(given.values, hidden, residual_ + (attention_slices_[s].first_row + given.row) * hidden);
-    }
+    if (slices[s].given_rows.empty()) continue;
+    float* const first = residual_ + attention_slices_[s].first_row * hidden;
+    backend_.put_rows(slices[s].given_rows, hidden, first, hidden);
   }
   for (std::int64_t i = 0; i < c.n_layers(); ++i) {
     const LayerWeights& w = weights_.layers[static_cast<std::size_t>(i)];
     const LayerSpec& spec = c.layers[static_cast<std::size_t>(i)];
-    if (observer_) observer_(i, {residual_, static_cast<std::size_t>(n * hidden)});
+    if (observer_) observer_(i, backend_.get_rows(residual_, n, hidden));
 
     const MatmulTarget qkv[] = {{&w.q, q, qkv_width}, {&w.k, k, qkv_width}, {&w.v, v, qkv_width}};
     const float* const attention_in = enter(w.attention_norm, spec);
@@ -110,10 +107,8 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
                              c.rms_eps, rotation, positions_.data());
     backend_.norm_rope_heads(k, qkv_width, n, n_kv_heads, head_dim, spec.qk_norm ? w.k_norm.data() : nullptr,
                              c.rms_eps, rotation, positions_.data());
-    for (std::size_t s = 0; s < slices.size(); ++s) {
-      attention_slices_[s].kv = slices[s].cache->view(i);
-      backend_.append_kv(attention_slices_[s], k, qkv_width, v, qkv_width);
-    }
+    for (std::size_t s = 0; s < slices.size(); ++s) attention_slices_[s].kv = slices[s].cache->view(i);
+    backend_.append_kv(attention_slices_, k, qkv_width, v, qkv_width);
     backend_.attention(attention_slices_, q, qkv_width, n_heads, spec.window, attended_, q_width);
     const MatmulTarget o[] = {{&w.o, projected_, hidden}};
     show_inputs(i, {"attn_output"}, attended_, q_width, n);
@@ -134,22 +129,25 @@ std::span<const float> Decoder::step(std::span<const StepSlice> slices) {
 
   if (observer_) {
     backend_.rmsnorm(residual_, hidden, n, hidden, weights_.final_norm.data(), c.rms_eps, projected_, hidden);
-    observer_(c.n_layers(), {projected_, static_cast<std::size_t>(n * hidden)});
+    observer_(c.n_layers(), backend_.get_rows(projected_, n, hidden));
   }
-  std::int64_t n_logits = 0;
+  logits_rows_.clear();
   for (std::size_t s = 0; s < slices.size(); ++s) {
     for (const std::int32_t row : slices[s].logits_rows) {
-      backend_.rmsnorm(residual_ + (attention_slices_[s].first_row + row) * hidden, hidden, 1, hidden,
-                       weights_.final_norm.data(), c.rms_eps, projected_ + n_logits * hidden, hidden);
-      ++n_logits;
+      logits_rows_.push_back(attention_slices_[s].first_row + row);
     }
   }
-  if (n_logits == 0) return {};
-  logits_.resize(static_cast<std::size_t>(n_logits * c.vocab));
-  const MatmulTarget head[] = {{&weights_.head_matrix(), logits_.data(), c.vocab}};
+  if (logits_rows_.empty()) return {};
+  const auto n_logits = static_cast<std::int64_t>(logits_rows_.size());
+  const auto n_bytes = static_cast<std::size_t>(n_logits * c.vocab) * sizeof(float);
+  if (logits_.size_bytes() < n_bytes) logits_ = backend_.allocate(n_bytes);
+  backend_.gather_rows(residual_, hidden, logits_rows_, hidden, projected_, hidden);
+  backend_.rmsnorm(projected_, hidden, n_logits, hidden, weights_.final_norm.data(), c.rms_eps, projected_,
+                   hidden);
+  const MatmulTarget head[] = {{&weights_.head_matrix(), logits_.as<float>(), c.vocab}};
   show_inputs(-1, {"output"}, projected_, hidden, n_logits);
   backend_.matmul(projected_, hidden, n_logits, head);
-  return logits_;
+  return backend_.get_rows(logits_.as<float>(), n_logits, c.vocab);
 }
 
 }  // namespace exa

@@ -19,12 +19,6 @@
 
 namespace exa {
 
-// A row whose embedding is given instead of looked up: a picture's.
-struct GivenRow {
-  std::int64_t row;     // index into the slice's ids, whose id there is a placeholder
-  const float* values;  // [hidden]
-};
-
 // Rows of a prompt may take paths that are faster and round more (docs/numerics.md). The path of a row
 // follows from its role alone, never from the rows beside it. Who calls a prompt's rows generated gets the
 // bits that they would have if they had been.
@@ -35,6 +29,7 @@ struct StepSlice {
   KvCache* cache;                             // with room for them
   std::span<const std::int32_t> ids;          // valid token ids
   std::span<const std::int32_t> logits_rows;  // indices into ids, ascending, whose logits are wanted
+  // Rows of ids that are placeholders, with their embeddings [hidden].
   std::span<const GivenRow> given_rows = {};
   Role role = Role::kGenerated;
 };
@@ -86,9 +81,10 @@ class Decoder {
   float* projected_;  // [max_rows, hidden]: a sublayer's normed input, then its output
   float* gate_;       // [max_rows, ffn_width]
   float* up_;         // [max_rows, ffn_width]
-  std::vector<float> logits_;
+  Buffer logits_;     // [rows wanted, vocab]
   std::vector<std::int32_t> ids_;
   std::vector<std::int64_t> positions_;
+  std::vector<std::int64_t> logits_rows_;
   std::vector<AttentionSlice> attention_slices_;
 };
 

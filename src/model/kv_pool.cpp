@@ -39,7 +39,8 @@ std::byte* KvPool::take() {
   if (n_unused_ == 0) {
     // Without released blocks all that was fetched is in use.
     const std::size_t n_blocks = std::min(std::max<std::size_t>(1, kBufferBytes / block_bytes_), n_free());
-    memory_.emplace_back(n_blocks * block_bytes_);
+    const std::size_t n_bytes = n_blocks * block_bytes_;
+    memory_.push_back(allocate_ ? allocate_(n_bytes) : Buffer(n_bytes));
     unused_ = memory_.back().data();
     n_unused_ = n_blocks;
   }

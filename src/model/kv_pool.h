@@ -8,8 +8,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/memory.h"
@@ -20,9 +22,11 @@ class KvPool {
  public:
   static constexpr std::size_t kNoBudget = std::numeric_limits<std::size_t>::max();
 
+  using Allocate = std::function<Buffer(std::size_t n_bytes)>;
   // block_bytes: of each block, at least 1. budget_bytes: the most that all blocks together may take.
-  explicit KvPool(std::size_t block_bytes, std::size_t budget_bytes = kNoBudget)
-      : block_bytes_(block_bytes), most_blocks_(budget_bytes / block_bytes) {}
+  // allocate: zero bytes where the blocks are used (Backend::allocate); memory of the host where empty.
+  explicit KvPool(std::size_t block_bytes, std::size_t budget_bytes = kNoBudget, Allocate allocate = {})
+      : block_bytes_(block_bytes), most_blocks_(budget_bytes / block_bytes), allocate_(std::move(allocate)) {}
   KvPool(const KvPool&) = delete;
   KvPool& operator=(const KvPool&) = delete;
 
@@ -45,6 +49,7 @@ class KvPool {
  private:
   std::size_t block_bytes_;
   std::size_t most_blocks_;
+  Allocate allocate_;
   std::vector<Buffer> memory_;
   std::byte* unused_ = nullptr;  // blocks at the end of the last buffer that were never taken …
   std::size_t n_unused_ = 0;     // … and how many

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kMagic = "EXAPACK1";
+constexpr std::string_view kMagic = "EXAPACK2";
 constexpr std::string_view kSuffix = ".p16";
 constexpr std::size_t kFrontBytes = 8 + 8 + 8;  // magic, bytes of the description, its checksum
 constexpr std::uint64_t kMostDescriptionBytes = std::uint64_t{32} << 20;
@@ -107,9 +107,6 @@ Described parse(std::span<const std::byte> bytes, std::uint64_t file_bytes,
     const std::uint64_t length = in.number<std::uint64_t>("name length").within(1, 4096, "name length", name);
     const std::span<const std::byte> text = in.take(length, "name");
     entry.name.assign(reinterpret_cast<const char*>(text.data()), text.size());
-    entry.type = static_cast<DType>(in.number<std::uint8_t>("type").raw());
-    entry.n_rows = in.number<std::int64_t>("rows").raw();
-    entry.n_cols = in.number<std::int64_t>("columns").raw();
     entry.offset = in.number<std::uint64_t>("offset").within(0, d.data_bytes, "offset", name);
     entry.n_bytes = in.number<std::uint64_t>("size").within(1, d.data_bytes - entry.offset, "size", name);
     if (entry.offset % 64 != 0) throw Error(ErrorKind::kBadInput, "an offset is not aligned", name);
@@ -155,9 +152,6 @@ class FileWriter final : public PackCache::Writer {
     Description names;
     for (const PackEntry& entry : entries) {
       names.text(entry.name);
-      names.number(static_cast<std::uint8_t>(entry.type));
-      names.number(entry.n_rows);
-      names.number(entry.n_cols);
       names.number(entry.offset);
       names.number(entry.n_bytes);
     }
@@ -204,9 +198,10 @@ std::optional<fs::path> absolute_path_in(const char* variable) {
 
 }  // namespace
 
-PackFingerprint pack_fingerprint(const Checkpoint& checkpoint) {
+PackFingerprint pack_fingerprint(const Checkpoint& checkpoint, std::string_view layout) {
   Description d;
   d.text(kMagic);
+  d.text(layout);
   for (const Checkpoint::File& file : checkpoint.files()) {
     struct stat info {};
     if (::stat(file.path.c_str(), &info) != 0) {

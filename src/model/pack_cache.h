@@ -19,9 +19,9 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include "base/dtype.h"
 #include "base/memory.h"
 #include "formats/checkpoint.h"
 
@@ -30,18 +30,15 @@ namespace exa {
 // A packed matrix within a weight region.
 struct PackEntry {
   std::string name;
-  DType type;
-  std::int64_t n_rows;
-  std::int64_t n_cols;
   std::uint64_t offset;  // a multiple of 64
   std::uint64_t n_bytes;
 };
 
 // What a checkpoint's packed bytes are made from, in 128 bits: size, inode and times of its files, names,
-// types, shapes and places of its tensors.
+// types, shapes and places of its tensors, and the layout that they are packed in.
 using PackFingerprint = std::array<std::byte, 16>;
-// Errors: kIo where a file of the checkpoint is gone.
-PackFingerprint pack_fingerprint(const Checkpoint& checkpoint);
+// layout: Backend::layout(). Errors: kIo where a file of the checkpoint is gone.
+PackFingerprint pack_fingerprint(const Checkpoint& checkpoint, std::string_view layout);
 
 class PackCache {
  public:

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "kernels/isa/matmul.h"
 #include "kernels/quant.h"
 #include "model/arch/vision_parts.h"
 #include "model/tensor_binder.h"

@@ -1,7 +1,6 @@
 #include "model/weights.h"
 
 #include <algorithm>
-#include <cstring>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -21,17 +20,17 @@ constexpr std::size_t kLine = 64;
 struct StalePack {};
 
 // The most that all matrices of the checkpoint take when packed.
-std::size_t most_packed_bytes(const Checkpoint& checkpoint, Precision precision) {
+std::size_t most_packed_bytes(const Checkpoint& checkpoint, const Backend& backend, Precision precision) {
   std::uint64_t total = 0;
   for (const TensorInfo& tensor : checkpoint.tensors()) {
     if (tensor.shape.size() != 2 || !can_decode(tensor.type)) continue;
-    const DType type = precision == Precision::kExact ? DType::kF32 : tensor.type;
-    const auto n_blocks = (tensor.n_rows() + kRowBlock - 1) / kRowBlock;
-    const auto n_cols = static_cast<std::int64_t>(std::min<std::uint64_t>(tensor.n_cols(), 1ULL << 40));
-    const std::uint64_t block = traits(type).block_size;
-    if (n_cols == 0 || static_cast<std::uint64_t>(n_cols) % block != 0) continue;
-    const auto bytes = checked_mul<std::uint64_t>(n_blocks, row_block_bytes(type, n_cols));
-    const auto aligned = bytes ? checked_align<std::uint64_t>(*bytes, kLine) : std::nullopt;
+    constexpr std::uint64_t kMost = std::uint64_t{1} << 40;
+    const std::uint64_t n_cols = tensor.n_cols();
+    if (n_cols == 0 || n_cols > kMost || n_cols % traits(tensor.type).block_size != 0) continue;
+    const auto n_rows = static_cast<std::int64_t>(std::min(tensor.n_rows(), kMost));
+    const std::uint64_t bytes =
+        backend.packed_bytes(tensor.type, n_rows, static_cast<std::int64_t>(n_cols), precision);
+    const auto aligned = checked_align<std::uint64_t>(bytes, kLine);
     const auto sum = aligned ? checked_add<std::uint64_t>(total, *aligned) : std::nullopt;
     if (!sum) throw Error(ErrorKind::kMemory, "the weights do not fit", checkpoint.path().string());
     total = *sum;
@@ -48,7 +47,8 @@ class Packer {
         backend_(backend),
         precision_(precision),
         region_(hit ? hit->region
-                    : std::make_shared<Region>(most_packed_bytes(checkpoint, precision), options.pages)) {
+                    : std::make_shared<Region>(most_packed_bytes(checkpoint, backend, precision),
+                                               options.pages)) {
     if (!hit) return;
     for (const PackEntry& entry : hit->entries) cached_.emplace(entry.name, &entry);
   }
@@ -56,16 +56,18 @@ class Packer {
   // source: the tensor's rows.
   Matrix matrix(const TensorInfo& tensor, MatrixSource source) {
     if (!cached_.empty()) {
-      Matrix packed = cached(tensor.name, tensor.type, source.n_rows, source.n_cols);
-      const std::uint64_t stored_bytes = row_bytes(tensor.type, static_cast<std::uint64_t>(source.n_cols));
-      compare_a_row_block(packed, static_cast<std::size_t>(stored_bytes), source.read);
-      return packed;
+      const auto found = cached_.find(tensor.name);
+      if (found == cached_.end()) throw StalePack{};
+      const PackEntry& entry = *found->second;
+      std::optional<Matrix> packed = backend_.adopt(
+          source, {region_, static_cast<std::size_t>(entry.offset), static_cast<std::size_t>(entry.n_bytes)});
+      if (!packed) throw StalePack{};
+      return std::move(*packed);
     }
     checkpoint_.will_need(tensor);
     source.allocate = [this](std::size_t n_bytes) { return take_memory(n_bytes); };
     Matrix packed = backend_.pack(source, precision_);
-    pack_.push_back({tensor.name, packed.type, source.n_rows, source.n_cols,
-                     static_cast<std::uint64_t>(packed.bytes.data() - region_->data()),
+    pack_.push_back({tensor.name, static_cast<std::uint64_t>(packed.bytes.data() - region_->data()),
                      packed.bytes.size_bytes()});
     return packed;
   }
@@ -87,37 +89,6 @@ class Packer {
     }
     used_bytes_ += aligned;
     return {region_, offset, n_bytes};
-  }
-
-  Matrix cached(const std::string& name, DType type, std::int64_t n_rows, std::int64_t n_cols) const {
-    const auto found = cached_.find(name);
-    if (found == cached_.end()) throw StalePack{};
-    const PackEntry& entry = *found->second;
-    Matrix matrix;
-    matrix.type = type;
-    matrix.n_rows = n_rows;
-    matrix.n_cols = n_cols;
-    matrix.row_block_bytes = row_block_bytes(type, n_cols);
-    const auto n_bytes = static_cast<std::size_t>(matrix.n_row_blocks()) * matrix.row_block_bytes;
-    if (entry.type != type || entry.n_rows != n_rows || entry.n_cols != n_cols || entry.n_bytes != n_bytes) {
-      throw StalePack{};
-    }
-    matrix.bytes = Buffer(region_, static_cast<std::size_t>(entry.offset), n_bytes);
-    return matrix;
-  }
-
-  // The last row block packed anew must be the cached one: another model, another layout or lost bytes show.
-  template <typename Read>
-  static void compare_a_row_block(const Matrix& matrix, std::size_t stored_row_bytes, Read&& read) {
-    const std::int64_t block = matrix.n_row_blocks() - 1;
-    const std::int64_t row = block * kRowBlock;
-    const std::int64_t n = matrix.n_rows - row;
-    std::vector<std::byte> stored(static_cast<std::size_t>(kRowBlock) * stored_row_bytes);
-    std::vector<std::byte> packed(matrix.row_block_bytes);
-    read(row, n, stored.data());
-    pack_row_block(matrix.type, matrix.n_cols, stored.data(), stored_row_bytes, static_cast<int>(n),
-                   packed.data());
-    if (std::memcmp(packed.data(), matrix.row_block(block), packed.size()) != 0) throw StalePack{};
   }
 
   const Checkpoint& checkpoint_;
@@ -205,7 +176,7 @@ Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, Ba
   if (options.cache == nullptr || precision != Precision::kProduction) {
     return bind_weights(checkpoint, config, backend, precision, options, std::nullopt);
   }
-  const PackFingerprint fingerprint = pack_fingerprint(checkpoint);
+  const PackFingerprint fingerprint = pack_fingerprint(checkpoint, backend.layout());
   std::optional<Weights> weights;
   if (const std::optional<PackCache::Hit> hit = options.cache->find(fingerprint)) {
     try {

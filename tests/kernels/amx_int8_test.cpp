@@ -11,6 +11,7 @@
 
 #include "kernels/isa/isa.h"
 #include "kernels/isa/matmul_amx_int8.h"
+#include "kernels/isa/quantize_units.h"
 #include "kernels/isa_under_test.h"
 #include "kernels/quantize.h"
 #include "kernels/random_weights.h"

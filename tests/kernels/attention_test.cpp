@@ -70,7 +70,7 @@ class Sequence {
   // Appends and attends rows [from, from + n).
   void step(Backend& backend, std::int64_t from, std::int64_t n) {
     const AttentionSlice s = slice(from, n);
-    backend.append_kv(s, k.data(), shape_.kv_width(), v.data(), shape_.kv_width());
+    backend.append_kv({&s, 1}, k.data(), shape_.kv_width(), v.data(), shape_.kv_width());
     backend.attention({&s, 1}, q.data(), shape_.q_width(), shape_.n_heads(), shape_.window, out.data(),
                       shape_.q_width());
   }
@@ -329,9 +329,7 @@ TEST(Attention, SequencesInOneCallDoNotSeeEachOther) {
     std::vector<float> v(a.v.begin() + 280 * shape.kv_width(), a.v.end());
     v.insert(v.end(), b.v.begin(), b.v.end());
     const AttentionSlice slices[] = {{a.view(), 0, 20, 280}, {b.view(), 20, 90, 0}};
-    for (const AttentionSlice& slice : slices) {
-      setup.backend->append_kv(slice, k.data(), shape.kv_width(), v.data(), shape.kv_width());
-    }
+    setup.backend->append_kv(slices, k.data(), shape.kv_width(), v.data(), shape.kv_width());
     std::vector<float> out(q.size());
     setup.backend->attention(slices, q.data(), width, shape.n_heads(), shape.window, out.data(), width);
     const std::vector<float> of_a(out.begin(), out.begin() + 20 * width);
@@ -362,7 +360,7 @@ TEST(Attention, InvisiblePositionsNeverReachTheResult) {
       }
     }
     const AttentionSlice all = poisoned.slice(0, 320);
-    fixture.backend->append_kv(all, poisoned.k.data(), 32, poisoned.v.data(), 32);
+    fixture.backend->append_kv({&all, 1}, poisoned.k.data(), 32, poisoned.v.data(), 32);
     const AttentionSlice rows = poisoned.slice(first, n_rows);
     fixture.backend->attention({&rows, 1}, poisoned.q.data(), 64, 2, 20, poisoned.out.data(), 64);
     const std::vector<float> actual(poisoned.out.begin() + first * 64,
@@ -444,7 +442,7 @@ TEST(Attention, SubnormalNumbersAreZeroEverywhere) {
     for (float& x : sequence.k) x *= 0x1p-56F;
     for (float& x : sequence.v) x *= 0x1p-127F;
     const AttentionSlice all = sequence.slice(0, 70);
-    setup.backend->append_kv(all, sequence.k.data(), 64, sequence.v.data(), 64);
+    setup.backend->append_kv({&all, 1}, sequence.k.data(), 64, sequence.v.data(), 64);
     std::vector<float> expected;
     for (const auto& [isa, kernels] : every_kernels()) {
       std::vector<float> out(256);
@@ -490,7 +488,7 @@ TEST(Attention, EveryInstructionSetEqualsScalar) {
         const Shape shape = {type, 2, 9, head_dim, window};
         Sequence sequence(shape, 330, 0, 900);
         const AttentionSlice all = sequence.slice(0, 330);
-        setup.backend->append_kv(all, sequence.k.data(), shape.kv_width(), sequence.v.data(),
+        setup.backend->append_kv({&all, 1}, sequence.k.data(), shape.kv_width(), sequence.v.data(),
                                  shape.kv_width());
         for (const std::int64_t position : {0L, 1L, 14L, 30L, 127L, 253L, 254L, 326L}) {
           for (const auto& [n_rows, n_heads] :

@@ -42,6 +42,65 @@ std::vector<float> decoded(const test::StoredRows& rows) {
   return out;
 }
 
+TEST(BackendPack, AdoptsWhatItPackedOfTheSameSourceOnly) {
+  Fixture fixture(2);
+  for (const DType type : test::weight_types()) {
+    SCOPED_TRACE(name(type));
+    const test::StoredRows rows = test::random_rows(type, 53, 512, 1);
+    const Matrix packed = fixture.backend->pack(source_of(rows), Precision::kProduction);
+    EXPECT_EQ(packed.bytes.size_bytes(),
+              fixture.backend->packed_bytes(type, 53, 512, Precision::kProduction));
+    const auto copy = [&](std::size_t n_bytes) {
+      Buffer bytes(n_bytes);
+      std::memcpy(bytes.data(), packed.bytes.data(), std::min(n_bytes, packed.bytes.size_bytes()));
+      return bytes;
+    };
+    const std::size_t n_bytes = packed.bytes.size_bytes();
+    const std::optional<Matrix> adopted = fixture.backend->adopt(source_of(rows), copy(n_bytes));
+    ASSERT_TRUE(adopted);
+    std::vector<float> row(512), expected(512);
+    unpack_row(packed, 17, expected.data());
+    unpack_row(*adopted, 17, row.data());
+    EXPECT_EQ(std::memcmp(row.data(), expected.data(), 512 * sizeof(float)), 0);
+
+    EXPECT_FALSE(fixture.backend->adopt(source_of(rows), copy(n_bytes + packed.row_block_bytes)));
+    EXPECT_FALSE(fixture.backend->adopt(source_of(rows), copy(n_bytes - packed.row_block_bytes)));
+    Buffer changed = copy(n_bytes);
+    changed.data()[n_bytes - packed.row_block_bytes] ^= std::byte{1};
+    EXPECT_FALSE(fixture.backend->adopt(source_of(rows), std::move(changed)));
+    const test::StoredRows others = test::random_rows(type, 53, 512, 2);
+    EXPECT_FALSE(fixture.backend->adopt(source_of(others), copy(n_bytes)));
+  }
+}
+
+TEST(BackendRows, ArePutGatheredAndRead) {
+  for (const int n_threads : {1, 3}) {
+    Fixture fixture(n_threads);
+    constexpr std::int64_t kRows = 40, kWidth = 300, kStride = 304;
+    Buffer memory = fixture.backend->allocate(to_size(kRows * kStride) * sizeof(float));
+    float* const x = memory.as<float>();
+    for (std::int64_t i = 0; i < kRows * kStride; ++i) ASSERT_EQ(x[i], 0.0F);
+    std::vector<float> values(to_size(kRows * kWidth));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i) + 1;
+    std::vector<GivenRow> given;
+    for (std::int64_t row = 1; row < kRows; row += 2) given.push_back({row, values.data() + row * kWidth});
+    fixture.backend->put_rows(given, kWidth, x, kStride);
+
+    std::vector<std::int64_t> wanted;
+    for (std::int64_t i = 0; i < kRows; ++i) wanted.push_back(i * 7 % kRows);
+    Buffer gathered = fixture.backend->allocate(to_size(kRows * kWidth) * sizeof(float));
+    fixture.backend->gather_rows(x, kStride, wanted, kWidth, gathered.as<float>(), kWidth);
+    const std::span<const float> read = fixture.backend->get_rows(gathered.as<float>(), kRows, kWidth);
+    ASSERT_EQ(read.size(), to_size(kRows * kWidth));
+    for (std::int64_t i = 0; i < kRows; ++i) {
+      const std::int64_t row = wanted[to_size(i)];
+      for (std::int64_t j = 0; j < kWidth; ++j) {
+        ASSERT_EQ(read[to_size(i * kWidth + j)], row % 2 == 1 ? values[to_size(row * kWidth + j)] : 0.0F);
+      }
+    }
+  }
+}
+
 TEST(BackendPack, EmbedGivesBackTheStoredRows) {
   for (const int n_threads : {1, 3}) {
     Fixture fixture(n_threads);
@@ -331,7 +390,7 @@ TEST(Backend, DecodingAllocatesNothing) {
     backend.embed(matrix, {&id, 1}, x.data(), 256);
     backend.matmul(x.data(), 256, 1, {&target, 1});
     backend.norm_rope_heads(y.data(), 512, 1, 4, 64, w.data(), 1e-5F, &rope, &position);
-    backend.append_kv(slice, y.data() + 256, 512, y.data() + 384, 512);
+    backend.append_kv({&slice, 1}, y.data() + 256, 512, y.data() + 384, 512);
     backend.attention({&slice, 1}, y.data(), 512, 4, 0, out.data(), 256);
     backend.rmsnorm_add(out.data(), 256, 1, 256, w.data(), 1e-5F, x.data(), 256);
     backend.silu_mul(x.data(), 256, out.data(), 256, 1, 256);

@@ -1,4 +1,5 @@
 #include "kernels/quantize.h"
+#include "kernels/isa/quantize_units.h"
 
 #include <gtest/gtest.h>
 

@@ -27,7 +27,6 @@
 #include "cli/terminal/streams.h"
 #include "engine/cache_type.h"
 #include "exaone/engine.h"
-#include "kernels/isa/isa.h"
 
 namespace exa {
 namespace {
@@ -248,7 +247,7 @@ void run_bench(const BenchOptions& options) {
                                        .warmup = !options.no_warmup},
                            .n_batch = n_batch,
                            .n_threads = loaded.pool.n_threads(),
-                           .isa = std::string(name(choose_isa())),
+                           .isa = std::string(loaded.backend->description()),
                            .kv_type = kv.name,
                            .seconds = {},
                            .roofline_seconds = 0,

@@ -128,7 +128,7 @@ class Maker {
     for (float& value : values) value = normal(random_);
     const auto width = static_cast<std::size_t>(n_cols);
     pool.resize(kPoolRows * row_bytes(type, width));
-    quantize_kernels(choose_isa()).encode(type, values.data(), kPoolRows, width, nullptr, pool.data());
+    quantize_kernels().encode(type, values.data(), kPoolRows, width, nullptr, pool.data());
     return pool;
   }
 

@@ -22,7 +22,6 @@
 #include "formats/arrays.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
-#include "kernels/isa/matmul.h"
 #include "model/decoder.h"
 #include "model/kv_cache.h"
 #include "model/score.h"

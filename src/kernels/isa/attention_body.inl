@@ -1,14 +1,14 @@
-// The kernels of attention.h, written once over `Lanes`, which the including unit defines for its instruction
-// set together with kPairs (most pairs of a register block) and kLines (lines of eight pairs' register
-// block).
+// The kernels of attention.h, written once over 16 fp32 lanes.
+//
+// Needs, before it in the same anonymous namespace: `Lanes` with its operations (lanes_*.inl), kPairs (most
+// pairs of a register block) and kLines (lines of eight pairs' register block); and attention.h outside of it.
 //
 // A form says how one type of keys and values is multiplied: a line of 16 lanes holds kStep of head_dim
 // (keys) or kStep positions (values), its counterpart in a query or a row of weights takes kOperands floats
-// of memory. Included inside the unit's anonymous namespace: nothing here may come from a header whose inline
-// code the baseline shares. Ownership and threads: as attention.h. Source: as attention.h; kernels
+// of memory. Nothing here may come from a header whose inline code the baseline shares. Ownership and threads: as attention.h. Source: as attention.h; kernels
 // specification 3.10.
 
-#include "kernels/isa/lanes_math.inl"
+#include "kernels/isa/exp2.inl"
 
 constexpr int kBlock = static_cast<int>(kKvBlock);
 constexpr int kChunk = 256;

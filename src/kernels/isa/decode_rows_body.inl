@@ -1,9 +1,9 @@
 // Decoders of single blocks, written once over 16 codes in a 128-bit register.
 //
-// The including unit defines emit(out, codes, scale): out[i] = round(codes[i] · scale), and emit_plus(out,
-// codes, scale, offset): out[i] = round(round(codes[i] · scale) + offset), both for 16 signed bytes.
-// Included inside the unit's anonymous namespace: nothing here may come from a header whose inline code the
-// baseline shares.
+// Needs, before it in the same anonymous namespace: emit(out, codes, scale): out[i] = round(codes[i] · scale),
+// and emit_plus(out, codes, scale, offset): out[i] = round(round(codes[i] · scale) + offset), both for 16
+// signed bytes; and <immintrin.h>, <cstdint> outside of it. Nothing here may come from a header whose inline
+// code the baseline shares. Ownership and threads: as decode_rows.h. Source: as decode_rows.h.
 
 using u8 = std::uint8_t;
 

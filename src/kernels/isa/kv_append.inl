@@ -1,7 +1,7 @@
-// Storing keys and values in the cache's blocks (AttentionKernels::append), written once over `Lanes` as
-// attention_body.inl is, which stands before it.
+// Storing keys and values in the cache's blocks (AttentionKernels::append), written once over 16 lanes.
 //
-// Ownership and threads: as attention.h. Source: the block layout of kernels/kv_block.h.
+// Needs, before it in the same anonymous namespace: attention_body.inl. Ownership and threads: as attention.h.
+// Source: the block layout of kernels/kv_block.h.
 
 inline std::uint16_t bf16_bits(float value) {
   const auto bits = __builtin_bit_cast(std::uint32_t, value);

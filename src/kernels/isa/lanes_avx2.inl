@@ -1,7 +1,7 @@
 // 16 fp32 lanes as two halves of AVX2, and their operations: what ops_body.inl and attention_body.inl are
 // written over.
 //
-// Included inside a unit's anonymous namespace. Ownership and threads: values.
+// Included inside a unit's anonymous namespace, needs <immintrin.h> outside of it. Ownership and threads: values.
 // Source: kernels specification 3.10 (no shared inline code between instruction sets).
 
 struct Lanes {

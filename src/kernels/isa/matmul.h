@@ -24,9 +24,6 @@
 
 namespace exa {
 
-// True where the weight type multiplies int8 activations.
-bool uses_int8_activations(DType weight_type);
-
 // Bytes that quantize_row writes for one token of n_cols (a multiple of 64, for alignment of the next row).
 std::size_t quantized_row_bytes(std::int64_t n_cols);
 
@@ -59,7 +56,7 @@ struct MatmulKernels {
                  float* y, std::int64_t y_stride, std::byte* scratch);
 
   // Whether prompt rows may meet weights of this type in matmul_prompt. It takes fp32 rows, whatever the
-  // type, or what prepare_prompt made of them, and is `matmul` in everything else. Null where no type has it.
+  // type, or what prepare_prompt made of them, and is `matmul` in everything else; null where no type has it.
   bool (*has_prompt_path)(DType weight_type);
   void (*matmul_prompt)(const Matrix& weight, std::int64_t first_block, std::int64_t last_block,
                         const std::byte* activations, std::size_t activation_stride_bytes,

@@ -1,11 +1,11 @@
-// The kernels of ops.h, written once over `Lanes`: 16 fp32 lanes and their operations, which the including
-// unit defines for its instruction set.
+// The kernels of ops.h, written once over 16 fp32 lanes.
 //
-// Included inside the unit's anonymous namespace: nothing here may come from a header whose inline code the
-// baseline shares. Ownership and threads: as ops.h. Source: as ops.h; kernels specification 3.10 (no shared
-// inline code between instruction sets).
+// Needs, before it in the same anonymous namespace: `Lanes` with its operations (lanes_*.inl); and ops.h
+// outside of it. Nothing here may come from a header whose inline code the baseline shares.
+// Ownership and threads: as ops.h. Source: as ops.h; kernels specification 3.10 (no shared inline code between
+// instruction sets).
 
-#include "kernels/isa/lanes_math.inl"
+#include "kernels/isa/exp2.inl"
 
 constexpr float kLog2E = 0x1.715476p+0F;
 constexpr float kLog2ERest = 0x1.4ae0cp-26F;

@@ -2,6 +2,8 @@
 // and with importance Q4_1, Q5_1): each of 16 lanes holds one sub-block of kN numbers.
 //
 // x and w are [kN][16]: number l of lane i at 16 l + i. w is nullptr for equal weights.
+// Needs, before it in the same anonymous namespace: quantize_lanes.inl, quantize_simple.inl and the numbers of
+// steps at the head of quantize_body.inl. Ownership and threads: pure functions. Source: as quantize.h.
 
 // Of fits that are as good but for rounding, the first is kept: searches go from small scales to large ones,
 // and small ones leave the super-block a finer unit.

@@ -1,5 +1,8 @@
 // Blocks of 32 with half-precision factors of their own, searched for the least squared error: IQ4_NL, and
 // with importance Q4_0, Q5_0, Q4_1 and Q5_1. 16 blocks side by side.
+//
+// Needs, before it in the same anonymous namespace: quantize_affine.inl, quantize_symmetric.inl.
+// Ownership and threads: pure functions. Source: as quantize.h.
 
 // Three neighbours in half precision: the nearest and those around it.
 inline Lanes half_near(const Lanes& wish, int step) {

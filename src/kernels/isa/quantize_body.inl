@@ -1,8 +1,7 @@
-// The kernels of quantize.h, written once over vectors of kWidth numbers, which the including unit defines
-// for its instruction set.
+// The kernels of quantize.h, written once over vectors of kWidth numbers.
 //
-// Included inside the unit's anonymous namespace: nothing here may come from a header whose inline code the
-// baseline shares. Ownership and threads: as quantize.h. Source: as quantize.h.
+// Needs, before it in the same anonymous namespace: kWidth, the numbers of a vector register; and quantize.h,
+// quant.h outside of it. Nothing here may come from a header whose inline code the baseline shares. Ownership and threads: as quantize.h. Source: as quantize.h.
 
 #include "kernels/isa/quantize_lanes.inl"
 #include "kernels/isa/quantize_simple.inl"

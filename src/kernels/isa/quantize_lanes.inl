@@ -1,7 +1,8 @@
 // 16 numbers side by side, in vector registers of kWidth numbers each.
 //
 // Every operation rounds once and nothing is fused, so that all instruction sets give the same bits.
-// Included inside each unit's anonymous namespace (see quantize_body.inl).
+// Needs, before it in the same anonymous namespace: kWidth. Ownership and threads: values.
+// Source: GCC's vector extensions.
 
 using Part = float __attribute__((vector_size(4 * kWidth)));
 using IntPart = std::int32_t __attribute__((vector_size(4 * kWidth)));

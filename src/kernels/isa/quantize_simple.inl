@@ -1,4 +1,7 @@
 // Blocks of 32 with one scale found from the extremes, as ggml's reference quantizer finds it.
+//
+// Needs, before it in the same anonymous namespace: quantize_lanes.inl; and quant.h outside of it.
+// Ownership and threads: pure functions. Source: as quantize.h.
 
 constexpr int kBlock = 32;
 

@@ -2,7 +2,8 @@
 // or the 16 levels of IQ4_NL and IQ4_XS. Each of 16 lanes holds one sub-block of kN numbers; 16 or 8
 // sub-blocks make a super-block whose scales are integers -kMaxScale … kMaxScale - 1 times one unit.
 //
-// x and w as in quantize_affine.inl.
+// x and w as in quantize_affine.inl. Needs what that needs, and it.
+// Ownership and threads: pure functions. Source: as quantize.h.
 
 template <int kHalfLevels>
 struct EvenLevels {

@@ -1,8 +1,13 @@
 // The one loop over tile registers: four sums, two tiles by two, for a product of bf16 or of int8.
 //
+// A macro, because the instruction is text of one assembler statement. Ownership and threads: the including
+// unit has set up its thread's tiles, eight of 16 rows by 64 bytes.
 // Source: Intel SDM volume 2, TDPBF16PS, TDPBSSD; the order of loads and products from kernels
 // specification 3.3.
 #pragma once
+
+#include <cstddef>
+#include <cstdint>
 
 // Defines void NAME(a, b, n_steps, c): C tiles [2 of tokens][2 of rows], 16 × 16 of Sum, = sums over n_steps
 // of A tiles [n_steps][2 of tokens] times B tiles [n_steps][2 of rows], which INSTRUCTION multiplies. Tiles 0

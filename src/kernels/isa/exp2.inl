@@ -1,7 +1,7 @@
-// 2^x over `Lanes`, which the including unit defines.
+// 2^x over 16 lanes.
 //
-// Included inside a unit's anonymous namespace. Ownership and threads: pure functions.
-// Source: as ops.h.
+// Needs, before it in the same anonymous namespace: `Lanes` with its operations (lanes_*.inl).
+// Ownership and threads: pure functions. Source: as ops.h.
 
 constexpr int kWidth = 16;
 constexpr float kMinusInfinity = -__builtin_inff();
