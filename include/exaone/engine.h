@@ -180,7 +180,12 @@ struct ModelInfo {
   std::string architecture;         // "exaone4"
   std::int64_t context_tokens;      // what this engine was set up with
   std::int64_t max_context_tokens;  // the model's own limit
+  // Memory, as it was reckoned before loading: what is packed and computed in for text, for pictures (0 where
+  // it takes none; loaded with the first), and keys and values when the context is full.
   std::int64_t weight_bytes;
+  std::int64_t activation_bytes;
+  std::int64_t vision_weight_bytes;
+  std::int64_t vision_activation_bytes;
   std::int64_t kv_bytes_at_context;
   int n_threads;
   std::string isa;  // "avx512", …

@@ -9,8 +9,8 @@
 namespace exa {
 namespace {
 
-// Left to the system, to activations and to logits: they are committed on first touch, after this was
-// decided.
+// Left to the system, to the kernels' scratch, to pictures that are kept: all that has no place in
+// MemoryNeed.
 std::size_t margin(std::size_t free_bytes) {
   return (std::size_t{192} << 20) + free_bytes / 16;
 }
@@ -23,8 +23,8 @@ std::string readable_bytes(std::size_t n_bytes) {
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + (large ? " GiB" : " MiB");
 }
 
-std::int64_t choose_context(const ModelConfig& config, KvType type, std::int64_t max_chunk,
-                            std::int64_t requested, std::size_t free_bytes) {
+std::int64_t choose_context(const ModelConfig& config, KvType type, std::int64_t requested,
+                            const MemoryNeed& need, std::size_t free_bytes) {
   if (requested < 0) {
     throw Error(ErrorKind::kUsage,
                 "the context is " + std::to_string(requested) + " tokens, expected 0 or more");
@@ -34,15 +34,21 @@ std::int64_t choose_context(const ModelConfig& config, KvType type, std::int64_t
                                        " tokens, the model holds at most " +
                                        std::to_string(config.max_context));
   }
-  const std::size_t kept_back = margin(free_bytes);
-  const std::size_t budget = free_bytes > kept_back ? free_bytes - kept_back : 0;
+  // Weights alone that exceed the memory end in a sentence, not in the system's killer.
+  if (need.weight_bytes > free_bytes) {
+    throw Error(ErrorKind::kMemory, "the weights need " + readable_bytes(need.weight_bytes) + ", " +
+                                        readable_bytes(free_bytes) + " of memory are free");
+  }
+  const std::size_t left = free_bytes - std::min(free_bytes, need.fixed_bytes());
+  const std::size_t kept_back = margin(left);
+  const std::size_t budget = left > kept_back ? left - kept_back : 0;
   const auto fits = [&](std::int64_t n_tokens) {
-    return KvCache::bytes_for(config, type, max_chunk, n_tokens) <= budget;
+    return KvCache::bytes_for(config, type, kStepRows, n_tokens) <= budget;
   };
   const std::int64_t least = requested > 0 ? requested : std::min(kLeastContext, config.max_context);
   if (!fits(least)) {
     throw Error(ErrorKind::kMemory, "a context of " + std::to_string(least) + " tokens needs " +
-                                        readable_bytes(KvCache::bytes_for(config, type, max_chunk, least)) +
+                                        readable_bytes(KvCache::bytes_for(config, type, kStepRows, least)) +
                                         ", " + readable_bytes(budget) + " of memory are free after loading");
   }
   if (requested > 0) return requested;

@@ -19,6 +19,7 @@
 #include "model/config.h"
 #include "model/decoder.h"
 #include "model/kv_pool.h"
+#include "model/memory_need.h"
 #include "model/pack_cache.h"
 #include "model/weight_settler.h"
 #include "model/weights.h"
@@ -27,7 +28,6 @@
 namespace exa {
 namespace {
 
-constexpr std::int64_t kPrefillChunk = 512;
 constexpr int kMostThreads = 1024;
 
 int choose_threads(int requested) {
@@ -36,20 +36,6 @@ int choose_threads(int requested) {
                                        std::to_string(kMostThreads));
   }
   return requested == 0 ? usable_cores() : requested;
-}
-
-// Before gigabytes are read: weights alone that exceed the memory end in a sentence, not in the system's
-// killer.
-void require_room_for_weights(const Checkpoint& checkpoint) {
-  std::size_t weight_bytes = 0;
-  for (const TensorInfo& tensor : checkpoint.tensors()) weight_bytes += tensor.n_bytes;
-  const std::size_t free_bytes = available_memory_bytes();
-  if (weight_bytes > free_bytes) {
-    throw Error(ErrorKind::kMemory,
-                "the weights need " + readable_bytes(weight_bytes) + ", " + readable_bytes(free_bytes) +
-                    " of memory are free",
-                checkpoint.path().string());
-  }
 }
 
 // Rows of the embedding beyond the tokenizer's ids are padding; ids beyond the embedding would have no row.
@@ -75,9 +61,24 @@ std::unique_ptr<Sight> open_sight(const EngineOptions& options, const Checkpoint
   return Sight::open(checkpoint, options.mmproj, hidden, sight);
 }
 
-Weights load_checked(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
-                     const PackCache* cache, const EngineOptions& options) {
-  require_room_for_weights(checkpoint);
+// Before gigabytes are read.
+MemoryNeed fit_memory(const Checkpoint& checkpoint, const ModelConfig& config, const Sight* sight,
+                      const Backend& backend, KvType type, std::int64_t requested_context) {
+  std::optional<VisionSource> vision;
+  if (sight != nullptr) vision.emplace(sight->source());
+  const auto need = [&](std::int64_t context_tokens) {
+    return memory_need(checkpoint, config, vision, backend, type, context_tokens);
+  };
+  try {
+    return need(choose_context(config, type, requested_context, need(0), available_memory_bytes()));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kMemory) throw;
+    throw Error(error.kind(), error.message(), checkpoint.path().string());
+  }
+}
+
+Weights load_weights_of(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
+                        const PackCache* cache, const EngineOptions& options) {
   const auto progress = [&options](std::uint64_t done_bytes, std::uint64_t total_bytes) {
     if (options.on_load && total_bytes > 0) {
       options.on_load(static_cast<double>(done_bytes) / static_cast<double>(total_bytes));
@@ -120,11 +121,12 @@ class EngineImpl final : public Engine {
   Preparer preparer_;
   ThreadPool pool_;
   std::unique_ptr<Backend> backend_;
+  KvType kv_type_;
+  MemoryNeed need_;
   std::optional<PackCache> pack_cache_;
   Weights weights_;
   WeightSettler settler_;
   Decoder decoder_;
-  KvType kv_type_;
   Role prompt_role_;
   ModelInfo info_;
   bool cache_may_outlive_;
@@ -138,11 +140,13 @@ EngineImpl::EngineImpl(const EngineOptions& options, Checkpoint checkpoint, cons
       preparer_(checkpoint_, tokenizer_, sight_.get()),
       pool_(choose_threads(options.n_threads)),
       backend_(make_cpu_backend(pool_, prompt_speed(options.prompt_path))),
-      pack_cache_(options.pack_cache ? PackCache::of_user() : std::nullopt),
-      weights_(load_checked(checkpoint_, config, *backend_, pack_cache_ ? &*pack_cache_ : nullptr, options)),
-      settler_(weights_, pack_cache_ ? &*pack_cache_ : nullptr),
-      decoder_(weights_, *backend_, kPrefillChunk),
       kv_type_(to_kv_type(options.cache_type)),
+      need_(fit_memory(checkpoint_, config, sight_.get(), *backend_, kv_type_, options.context_tokens)),
+      pack_cache_(options.pack_cache ? PackCache::of_user() : std::nullopt),
+      weights_(
+          load_weights_of(checkpoint_, config, *backend_, pack_cache_ ? &*pack_cache_ : nullptr, options)),
+      settler_(weights_, pack_cache_ ? &*pack_cache_ : nullptr),
+      decoder_(weights_, *backend_, kStepRows),
       prompt_role_(prompt_role(options.prompt_path)),
       cache_may_outlive_(options.cache_may_outlive_engine) {
   const ModelConfig& model = weights_.config;
@@ -151,12 +155,13 @@ EngineImpl::EngineImpl(const EngineOptions& options, Checkpoint checkpoint, cons
                : file.has_filename()     ? file.filename().string()
                                          : file.parent_path().filename().string();
   info_.architecture = model.architecture_name;
-  info_.context_tokens =
-      choose_context(model, kv_type_, kPrefillChunk, options.context_tokens, available_memory_bytes());
+  info_.context_tokens = need_.context_tokens;
   info_.max_context_tokens = model.max_context;
-  info_.weight_bytes = static_cast<std::int64_t>(weights_.size_bytes());
-  info_.kv_bytes_at_context =
-      static_cast<std::int64_t>(KvCache::bytes_for(model, kv_type_, kPrefillChunk, info_.context_tokens));
+  info_.weight_bytes = static_cast<std::int64_t>(need_.weight_bytes);
+  info_.activation_bytes = static_cast<std::int64_t>(need_.activation_bytes);
+  info_.vision_weight_bytes = static_cast<std::int64_t>(need_.vision_weight_bytes);
+  info_.vision_activation_bytes = static_cast<std::int64_t>(need_.vision_activation_bytes);
+  info_.kv_bytes_at_context = static_cast<std::int64_t>(need_.kv_bytes);
   info_.n_threads = pool_.n_threads();
   info_.isa = backend_->description();
   info_.can_chat = preparer_.can_chat();
@@ -177,9 +182,9 @@ EngineImpl::~EngineImpl() {
 TokenCache EngineImpl::new_cache() const {
   const KvShape shape(weights_.config);
   auto pool = std::make_shared<KvPool>(
-      shape.block_bytes(kv_type_), static_cast<std::size_t>(info_.kv_bytes_at_context),
+      shape.block_bytes(kv_type_), need_.kv_bytes,
       [&backend = *backend_](std::size_t n_bytes) { return backend.allocate(n_bytes); });
-  return TokenCache(KvCache(std::move(pool), shape, kv_type_, kPrefillChunk));
+  return TokenCache(KvCache(std::move(pool), shape, kv_type_, kStepRows));
 }
 
 }  // namespace

@@ -25,6 +25,7 @@
 #include "images/image.h"
 #include "images/jail.h"
 #include "kernels/backend.h"
+#include "model/memory_need.h"
 #include "model/vision.h"
 #include "text/tokenizer.h"
 
@@ -69,6 +70,8 @@ class Sight {
   // tower is another model's; kUnsupported where mmproj holds no tower.
   static std::unique_ptr<Sight> open(const Checkpoint& model, const std::filesystem::path& mmproj,
                                      std::int64_t hidden, const Options& options);
+
+  VisionSource source() const { return {checkpoint_, config_}; }
 
   // Errors: read_image_header's and image_grid's.
   Picture look(std::shared_ptr<const std::string> file, const std::string& where) const;

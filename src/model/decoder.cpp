@@ -1,22 +1,40 @@
 #include "model/decoder.h"
 
+#include <array>
+#include <numeric>
+
 #include "base/error.h"
 
 namespace exa {
 
-Decoder::Decoder(const Weights& weights, Backend& backend, std::int64_t max_rows)
-    : weights_(weights), backend_(backend), max_rows_(max_rows) {
-  const ModelConfig& c = weights.config;
+namespace {
+
+// Of the rows of each of a decoder's activations, in the order of its members.
+std::array<std::int64_t, 6> activation_widths(const ModelConfig& c) {
   const std::int64_t q_width = c.n_heads * c.head_dim;
   const std::int64_t kv_width = c.n_kv_heads * c.head_dim;
-  const std::int64_t widths[] = {c.hidden,   q_width + 2 * kv_width, q_width, c.hidden, c.ffn_width,
-                                 c.ffn_width};
+  return {c.hidden, q_width + 2 * kv_width, q_width, c.hidden, c.ffn_width, c.ffn_width};
+}
+
+std::size_t rows_bytes(const ModelConfig& config, std::int64_t max_rows) {
+  const auto widths = activation_widths(config);
+  const std::int64_t width = std::accumulate(widths.begin(), widths.end(), std::int64_t{0});
+  return static_cast<std::size_t>(width * max_rows) * sizeof(float);
+}
+
+}  // namespace
+
+std::size_t Decoder::activation_bytes(const ModelConfig& config, std::int64_t max_rows) {
+  return rows_bytes(config, max_rows) + static_cast<std::size_t>(config.vocab) * sizeof(float);
+}
+
+Decoder::Decoder(const Weights& weights, Backend& backend, std::int64_t max_rows)
+    : weights_(weights), backend_(backend), max_rows_(max_rows) {
+  const auto widths = activation_widths(weights.config);
   float** const rows[] = {&residual_, &qkv_, &attended_, &projected_, &gate_, &up_};
-  std::int64_t total = 0;
-  for (const std::int64_t width : widths) total += width * max_rows;
-  activations_ = backend.allocate(static_cast<std::size_t>(total) * sizeof(float));
+  activations_ = backend.allocate(rows_bytes(weights.config, max_rows));
   float* next = activations_.as<float>();
-  for (std::size_t i = 0; i < std::size(widths); ++i) {
+  for (std::size_t i = 0; i < widths.size(); ++i) {
     *rows[i] = next;
     next += widths[i] * max_rows;
   }

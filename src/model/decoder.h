@@ -39,6 +39,9 @@ class Decoder {
   // max_rows: the most rows of one step, all slices together.
   Decoder(const Weights& weights, Backend& backend, std::int64_t max_rows);
 
+  // Of a decoder of max_rows that gives the logits of one row.
+  static std::size_t activation_bytes(const ModelConfig& config, std::int64_t max_rows);
+
   std::int64_t max_rows() const { return max_rows_; }
   const ModelConfig& config() const { return weights_.config; }
 

@@ -239,6 +239,22 @@ void Pass::attend(const std::vector<AttentionSegment>& segments, Rows& qkv) {
 VisionTower::VisionTower(const VisionWeights& weights, Backend& backend)
     : weights_(weights), backend_(backend) {}
 
+std::size_t VisionTower::activation_bytes(const VisionConfig& c) {
+  const std::int64_t most_rows = std::max(kMostRows, c.max_pixels / (c.patch_px * c.patch_px));
+  const std::int64_t qkv_width = (c.n_heads + 2 * c.n_kv_heads) * c.head_dim;
+  const std::int64_t cell_width = c.hidden * c.patches_a_cell();
+  // Of each patch: residual, qkv, cos and sin, pixels, and its share of the rows that come out.
+  const std::int64_t of_row =
+      c.hidden + qkv_width + c.head_dim + c.patch_values() + c.out_hidden / c.patches_a_cell();
+  // Of each patch of a chunk: what it is normed to and a branch adds; gate and up or what the merger widens.
+  const std::int64_t of_chunk =
+      2 * c.hidden + std::max(2 * c.ffn_width, (cell_width + c.out_hidden) / c.patches_a_cell());
+  const std::size_t kv_bytes =
+      to_size(most_rows / kKvBlock) *
+      kv_block_bytes(KvType::kBF16, static_cast<int>(c.n_kv_heads), static_cast<int>(c.head_dim));
+  return to_size(most_rows * of_row + std::min(kChunk, most_rows) * of_chunk) * sizeof(float) + kv_bytes;
+}
+
 std::vector<std::vector<float>> VisionTower::encode(std::span<const VisionInput> inputs,
                                                     const Progress& progress) {
   std::vector<std::vector<float>> embeds;

@@ -20,6 +20,10 @@ class VisionTower {
  public:
   VisionTower(const VisionWeights& weights, Backend& backend);
 
+  // Of a pass over as many patches as it takes at most: a group of pictures, or one that is as large as the
+  // config lets it be.
+  static std::size_t activation_bytes(const VisionConfig& config);
+
   const VisionConfig& config() const { return weights_.config; }
 
   // Called after each block with the part done, 0 … 1; may throw to stop.

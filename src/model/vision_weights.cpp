@@ -37,6 +37,11 @@ MatrixSource as_f16(MatrixSource source) {
   return source;
 }
 
+// The tower never computes with int8 activations.
+DType tower_type(DType stored) {
+  return uses_int8_activations(stored) ? DType::kF16 : stored;
+}
+
 class TowerLoader {
  public:
   TowerLoader(const Checkpoint& checkpoint, Backend& backend, Precision precision,
@@ -59,8 +64,8 @@ class TowerLoader {
     checkpoint_.will_need(tensor);
     MatrixSource source =
         bind_.rows(tensor, static_cast<std::int64_t>(shape[0]), static_cast<std::int64_t>(shape[1]));
-    const bool int8 = precision_ == Precision::kProduction && uses_int8_activations(tensor.type);
-    Matrix weight = backend_.pack(int8 ? as_f16(std::move(source)) : source, precision_);
+    const bool widened = precision_ == Precision::kProduction && tower_type(tensor.type) != tensor.type;
+    Matrix weight = backend_.pack(widened ? as_f16(std::move(source)) : source, precision_);
     bind_.advance(tensor.n_bytes);
     return {std::move(weight), bind_.vector(name + ".bias", shape[0])};
   }
@@ -144,6 +149,33 @@ std::size_t VisionWeights::size_bytes() const {
       total += linear->weight.bytes.size_bytes();
     }
   }
+  return total;
+}
+
+std::size_t vision_weight_bytes(const Checkpoint& checkpoint, const VisionConfig& config,
+                                const Backend& backend) {
+  const bool gguf = checkpoint.format() == CheckpointFormat::kGguf;
+  std::size_t total = 0;
+  const auto add = [&](const TensorInfo* tensor, std::int64_t n_rows, std::int64_t n_cols) {
+    if (tensor == nullptr) return;
+    const DType type = tower_type(tensor->type);
+    const bool fits = can_decode(tensor->type) && n_cols % traits(tensor->type).block_size == 0;
+    total += fits ? backend.packed_bytes(type, n_rows, n_cols, Precision::kProduction)
+                  : static_cast<std::size_t>(tensor->n_bytes);
+  };
+  const auto add_linear = [&](const VisionPart& part, std::int64_t block) {
+    if (part.rows == VisionExtent::kNone) return;
+    add(checkpoint.find(vision_name(part, block, gguf) + ".weight"), vision_extent(part.rows, config),
+        vision_extent(part.cols, config));
+  };
+  // Both of a GGUF file's kernels become one matrix.
+  add(checkpoint.find(gguf ? gguf_patch_kernel(0) : std::string(kVisionPrefix) + std::string(kPatchKernel)),
+      config.hidden, config.patch_values());
+  for (std::int64_t i = 0; i < config.n_layers(); ++i) {
+    for (const VisionPart& part : kVisionBlockParts) add_linear(part, i);
+  }
+  add_linear(kMergerInPart, -1);
+  add_linear(kMergerOutPart, -1);
   return total;
 }
 

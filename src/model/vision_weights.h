@@ -43,6 +43,12 @@ struct VisionWeights {
   std::size_t size_bytes() const;
 };
 
+// What VisionWeights::size_bytes() will be for Precision::kProduction; tensors that are missing or have
+// another shape, which load_vision_weights refuses, count as they are stored. Errors: those of
+// Backend::packed_bytes.
+std::size_t vision_weight_bytes(const Checkpoint& checkpoint, const VisionConfig& config,
+                                const Backend& backend);
+
 // The tower in a Hugging Face folder, an mmproj GGUF or a GGUF file that holds both models. progress is
 // called with the bytes read so far. Errors: kBadInput for a missing tensor, a shape that does not follow
 // from the config (tensor, expected, found) or a tensor without a place in the tower; kUnsupported for a type

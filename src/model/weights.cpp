@@ -171,6 +171,24 @@ Weights bind_weights(const Checkpoint& checkpoint, const ModelConfig& config, Ba
 
 }  // namespace
 
+std::size_t weight_bytes(const Checkpoint& checkpoint, const ModelConfig& config, const Backend& backend) {
+  const Family& family = family_of(checkpoint, true);
+  const TensorNames names(family, checkpoint, config);
+  std::size_t total = 0;
+  for_each_part(family, config, [&](const Part& part, std::int64_t i) {
+    if (part.kind == PartKind::kVector) return;
+    const TensorInfo* const tensor = checkpoint.find(names.of(part, i));
+    if (tensor == nullptr) return;
+    const std::vector<std::uint64_t> shape = part_shape(part, config);
+    const bool fits =
+        tensor->shape == shape && can_decode(tensor->type) && shape[1] % traits(tensor->type).block_size == 0;
+    total += fits ? backend.packed_bytes(tensor->type, static_cast<std::int64_t>(shape[0]),
+                                         static_cast<std::int64_t>(shape[1]), Precision::kProduction)
+                  : static_cast<std::size_t>(tensor->n_bytes);
+  });
+  return total;
+}
+
 Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
                      Precision precision, const LoadOptions& options) {
   if (options.cache == nullptr || precision != Precision::kProduction) {

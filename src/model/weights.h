@@ -56,6 +56,11 @@ struct Weights {
   std::size_t size_bytes() const;
 };
 
+// What Weights::size_bytes() will be for Precision::kProduction; tensors that are missing or have another
+// shape, which load_weights refuses, count as they are stored. Errors: those of family_of and
+// Backend::packed_bytes.
+std::size_t weight_bytes(const Checkpoint& checkpoint, const ModelConfig& config, const Backend& backend);
+
 // progress(done_bytes, total_bytes) is called now and then on the calling thread.
 using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t total_bytes)>;
 

@@ -6,7 +6,9 @@
 #include <memory>
 #include <string>
 
+#include "base/threads.h"
 #include "exaone/engine.h"
+#include "model/vision.h"
 
 namespace exa {
 namespace {
@@ -52,9 +54,21 @@ GenerateRequest request_of(std::vector<Message> messages) {
   return request;
 }
 
+TEST(EngineSight, TheTowersMemoryIsReckonedBeforeItIsLoaded) {
+  const ModelInfo info = load_seeing()->info();
+  ThreadPool pool(1);
+  const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
+  const VisionWeights tower =
+      load_vision_weights(Checkpoint::open(kData / "models/tiny-vision"), *backend, Precision::kProduction);
+  EXPECT_EQ(static_cast<std::size_t>(info.vision_weight_bytes), tower.size_bytes());
+  EXPECT_GE(static_cast<std::size_t>(info.vision_activation_bytes),
+            VisionTower::activation_bytes(tower.config));
+}
+
 TEST(EngineSight, AModelWithoutATowerRefusesPictures) {
   const auto engine = load_seeing({});
   EXPECT_FALSE(engine->info().sees);
+  EXPECT_EQ(engine->info().vision_weight_bytes + engine->info().vision_activation_bytes, 0);
   try {
     engine->generate(request_of({user({picture("png-rgba.png"), text("what?")})}), {});
     ADD_FAILURE();

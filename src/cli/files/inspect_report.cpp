@@ -1,21 +1,20 @@
 #include "cli/files/inspect_report.h"
 
 #include <algorithm>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "model/arch/family.h"
-#include "model/kv_cache.h"
+#include "base/threads.h"
+#include "kernels/backend.h"
+#include "model/vision_config.h"
 #include "text/tokenizer.h"
 
 namespace exa {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Rows of a prompt that the engine computes together: they lengthen the rings of window layers.
-constexpr std::int64_t kReportChunk = 512;
 
 std::string stated_architecture(const Checkpoint& checkpoint) {
   if (const std::string* name = checkpoint.get_string("general.architecture")) return *name;
@@ -82,17 +81,19 @@ void add_memory(InspectReport& report, std::int64_t context_tokens) {
                                        " tokens, the model holds at most " +
                                        std::to_string(config.max_context));
   }
-  InspectReport::Memory memory;
-  memory.context_tokens = context_tokens > 0 ? context_tokens : config.max_context;
-  const Family& family = family_of(report.checkpoint, true);
-  const TensorNames names(family, report.checkpoint, config);
-  for_each_part(family, config, [&](const Part& part, std::int64_t layer) {
-    const TensorInfo* tensor = report.checkpoint.find(names.of(part, layer));
-    if (tensor != nullptr) memory.weight_bytes += tensor->n_bytes;
-  });
-  memory.kv_bytes = KvCache::bytes_for(config, KvType::kBF16, kReportChunk, memory.context_tokens);
-  memory.available_bytes = available_memory_bytes();
-  report.memory = memory;
+  ThreadPool pool(1);
+  const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
+  std::optional<VisionConfig> tower;
+  try {
+    if (has_vision(report.checkpoint)) tower = read_vision_config(report.checkpoint);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kUnsupported) throw;
+  }
+  std::optional<VisionSource> vision;
+  if (tower) vision.emplace(VisionSource{report.checkpoint, *tower});
+  report.memory = memory_need(report.checkpoint, config, vision, *backend, KvType::kBF16,
+                              context_tokens > 0 ? context_tokens : config.max_context);
+  report.available_bytes = available_memory_bytes();
 }
 
 Json config_json(const ModelConfig& config) {
@@ -229,11 +230,15 @@ nlohmann::ordered_json to_json(const InspectReport& report) {
   json["stated_sampling"] = sampling_json(report.sampling);
   json["memory"] = nullptr;
   if (report.memory) {
-    json["memory"] = {{"context_tokens", report.memory->context_tokens},
-                      {"weight_bytes", report.memory->weight_bytes},
-                      {"kv_bytes", report.memory->kv_bytes},
-                      {"total_bytes", report.memory->weight_bytes + report.memory->kv_bytes},
-                      {"available_bytes", report.memory->available_bytes}};
+    const MemoryNeed& need = *report.memory;
+    json["memory"] = {{"context_tokens", need.context_tokens},
+                      {"weight_bytes", need.weight_bytes},
+                      {"activation_bytes", need.activation_bytes},
+                      {"vision_weight_bytes", need.vision_weight_bytes},
+                      {"vision_activation_bytes", need.vision_activation_bytes},
+                      {"kv_bytes", need.kv_bytes},
+                      {"total_bytes", need.total_bytes()},
+                      {"available_bytes", report.available_bytes}};
   }
   json["metadata"] = metadata_json(checkpoint);
   return json;

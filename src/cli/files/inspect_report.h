@@ -13,6 +13,7 @@
 
 #include "formats/checkpoint.h"
 #include "model/config.h"
+#include "model/memory_need.h"
 
 namespace exa {
 
@@ -44,13 +45,8 @@ struct InspectReport {
   std::string tokenizer_problem;  // empty where there is none, or no tokenizer at all
   std::optional<std::uint64_t> template_bytes;
 
-  struct Memory {
-    std::int64_t context_tokens = 0;
-    std::uint64_t weight_bytes = 0;  // of the tensors that text generation uses, as they are stored
-    std::uint64_t kv_bytes = 0;      // bf16 keys and values at context_tokens
-    std::uint64_t available_bytes = 0;
-  };
-  std::optional<Memory> memory;
+  std::optional<MemoryNeed> memory;  // what `run` would take on this machine, with bf16 keys and values
+  std::uint64_t available_bytes = 0;
 };
 
 // context_tokens: what memory is computed for; 0 takes the model's own limit. Errors: as Checkpoint::open and

@@ -126,13 +126,16 @@ void add_text_parts(std::string& out, const InspectReport& report) {
        report.template_bytes ? fmt::format("present, {} bytes", *report.template_bytes) : "none");
 }
 
-void add_memory(std::string& out, const InspectReport::Memory& memory) {
-  const std::uint64_t total = memory.weight_bytes + memory.kv_bytes;
+void add_memory(std::string& out, const MemoryNeed& memory, std::uint64_t available_bytes) {
   out += fmt::format("\nmemory for a context of {} tokens\n", memory.context_tokens);
   line(out, "weights", fmt::format("{:>10}", size_text(memory.weight_bytes)));
   line(out, "kv cache", fmt::format("{:>10}", size_text(memory.kv_bytes)));
+  line(out, "activations", fmt::format("{:>10}", size_text(memory.activation_bytes)));
+  if (const std::uint64_t n = memory.vision_weight_bytes + memory.vision_activation_bytes; n > 0) {
+    line(out, "pictures", fmt::format("{:>10}", size_text(n)));
+  }
   line(out, "total",
-       fmt::format("{:>10}  ({} available)", size_text(total), size_text(memory.available_bytes)));
+       fmt::format("{:>10}  ({} available)", size_text(memory.total_bytes()), size_text(available_bytes)));
 }
 
 std::string format_text(const Checkpoint& checkpoint) {
@@ -171,7 +174,7 @@ std::string to_text(const InspectReport& report) {
   }
   add_tensors(out, report);
   add_text_parts(out, report);
-  if (report.memory) add_memory(out, *report.memory);
+  if (report.memory) add_memory(out, *report.memory, report.available_bytes);
   return out;
 }
 

@@ -178,14 +178,16 @@ std::unique_ptr<Engine> load_engine(const ModelFlags& flags) {
     write_note("--fast-prefill changes nothing here: it needs a processor with AMX\n");
   }
   if (flags.verbose) {
+    const std::int64_t vision_bytes = info.vision_weight_bytes + info.vision_activation_bytes;
     write_note(
         fmt::format("model     {}, {}, weights {}\n"
-                    "context   {} of at most {} tokens, cache {} when full\n"
-                    "machine   {} threads, {}\n"
-                    "thinking  {} by default\n",
+                    "context   {} of at most {} tokens, cache {} when full, activations {}\n",
                     info.name, info.architecture, readable_bytes(info.weight_bytes), info.context_tokens,
-                    info.max_context_tokens, readable_bytes(info.kv_bytes_at_context), info.n_threads,
-                    info.isa, info.thinks_by_default ? "on" : "off"));
+                    info.max_context_tokens, readable_bytes(info.kv_bytes_at_context),
+                    readable_bytes(info.activation_bytes)));
+    if (info.sees) write_note(fmt::format("pictures  {} with the first one\n", readable_bytes(vision_bytes)));
+    write_note(fmt::format("machine   {} threads, {}\nthinking  {} by default\n", info.n_threads, info.isa,
+                           info.thinks_by_default ? "on" : "off"));
   }
   return engine;
 }

@@ -1,10 +1,12 @@
 // What `exaone inspect` reports, for the repository's models and for files it cannot run.
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "cli/files/inspect_report.h"
+#include "exaone/engine.h"
 #include "formats/gguf_builder.h"
 #include "formats/scratch_folder.h"
 
@@ -39,9 +41,12 @@ TEST(Inspect, HybridFolder) {
   for (const auto& total : json["types"]) sum += total["n_bytes"].get<std::uint64_t>();
   EXPECT_EQ(sum, json["tensor_bytes"].get<std::uint64_t>());
   EXPECT_EQ(json["memory"]["context_tokens"], 64);
-  EXPECT_EQ(
-      json["memory"]["total_bytes"].get<std::uint64_t>(),
-      json["memory"]["weight_bytes"].get<std::uint64_t>() + json["memory"]["kv_bytes"].get<std::uint64_t>());
+  std::uint64_t all_bytes = 0;
+  for (const char* const what :
+       {"weight_bytes", "activation_bytes", "vision_weight_bytes", "vision_activation_bytes", "kv_bytes"}) {
+    all_bytes += json["memory"][what].get<std::uint64_t>();
+  }
+  EXPECT_EQ(json["memory"]["total_bytes"].get<std::uint64_t>(), all_bytes);
   EXPECT_TRUE(json["tokenizer"]["eos_id"].is_number());
   EXPECT_TRUE(json["tokenizer_problem"].is_null());
 
@@ -64,6 +69,32 @@ TEST(Inspect, LongerContextsTakeMoreMemory) {
     FAIL() << "a context beyond the model's limit was taken";
   } catch (const Error& error) {
     EXPECT_EQ(static_cast<int>(error.kind()), static_cast<int>(ErrorKind::kUsage));
+  }
+}
+
+// Whoever asks before gets the numbers that the engine then sets itself up with.
+TEST(Inspect, SaysOfMemoryWhatTheEngineSays) {
+  const fs::path seeing = fs::path(EXAONE_SHARED_DIR) / "golden/models/exaone4_5";
+  for (const fs::path& model : {kModels / "tiny-exaone4", kModels / "tiny-exaone4_5", seeing}) {
+    if (!fs::exists(model)) continue;
+    SCOPED_TRACE(model.filename());
+    EngineOptions options;
+    options.model = model;
+    options.context_tokens = 96;
+    options.n_threads = 1;
+    options.pack_cache = false;
+    const std::unique_ptr<Engine> engine = Engine::load(options);
+    const ModelInfo& info = engine->info();
+    const InspectReport report = inspect_model(options.model, 96);
+    ASSERT_TRUE(report.memory);
+    const MemoryNeed& need = *report.memory;
+    EXPECT_EQ(static_cast<std::size_t>(info.weight_bytes), need.weight_bytes);
+    EXPECT_EQ(static_cast<std::size_t>(info.activation_bytes), need.activation_bytes);
+    EXPECT_EQ(static_cast<std::size_t>(info.vision_weight_bytes), need.vision_weight_bytes);
+    EXPECT_EQ(static_cast<std::size_t>(info.vision_activation_bytes), need.vision_activation_bytes);
+    EXPECT_EQ(static_cast<std::size_t>(info.kv_bytes_at_context), need.kv_bytes);
+    EXPECT_EQ(info.sees, need.vision_weight_bytes > 0);
+    EXPECT_EQ(says(to_text(report), "pictures"), info.sees);
   }
 }
 
