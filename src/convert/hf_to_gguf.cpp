@@ -21,11 +21,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-
 // Tensors that a checkpoint may hold and no GGUF needs.
 bool is_surplus(std::string_view name, const HfConfig& config, PlanParts parts) {
-  constexpr std::array<std::string_view, 5> kSuffixes = {".rotary_emb.inv_freq", ".input_scale",
-                                                         ".output_scale", ".k_scale", ".v_scale"};
+  constexpr std::array<std::string_view, 6> kSuffixes = {
+      ".rotary_emb.inv_freq", ".rotary.inv_freq", ".input_scale", ".output_scale", ".k_scale", ".v_scale"};
   for (const std::string_view suffix : kSuffixes) {
     if (name.ends_with(suffix)) return true;
   }
@@ -105,10 +104,10 @@ TensorPlan plan_huggingface(const Checkpoint& checkpoint, PlanParts parts) {
   }
   for (const std::string& name : tensors.untaken()) {
     if (is_surplus(name, config, parts)) continue;
-    throw Error(ErrorKind::kBadInput,
-                "the tensor has no place in " + architecture +
-                    ", expected only those that config.json implies",
-                checkpoint.path().string() + ", tensor " + printable(name));
+    throw Error(
+        ErrorKind::kBadInput,
+        "the tensor has no place in " + architecture + ", expected only those that config.json implies",
+        checkpoint.path().string() + ", tensor " + printable(name));
   }
 
   add_general_keys(checkpoint, parts.text ? architecture : "clip", parts.text ? "model" : "mmproj",

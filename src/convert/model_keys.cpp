@@ -165,7 +165,11 @@ void add_architecture_keys(const HfConfig& config, GgufMetadata& metadata) {
     metadata.set_u32(key("attention.key_length"), narrow(model.head_dim));
     metadata.set_u32(key("attention.value_length"), narrow(model.head_dim));
   }
-  metadata.set_u32(key("vocab_size"), narrow(model.vocab));
+  if (config.family->states_rope_dimension) {
+    metadata.set_u32(key("rope.dimension_count"), narrow(model.head_dim));
+  } else {
+    metadata.set_u32(key("vocab_size"), narrow(model.vocab));
+  }
   if (model.window > 0) {
     metadata.set_u32(key("attention.sliding_window"), narrow(model.window));
     std::vector<bool> slides;
@@ -174,7 +178,7 @@ void add_architecture_keys(const HfConfig& config, GgufMetadata& metadata) {
       slides.insert(slides.end(), model.draft_slides.begin(), model.draft_slides.end());
     }
     metadata.set_bools(key("attention.sliding_window_pattern"), slides);
-  } else if (model.n_layers() == 64) {
+  } else if (model.n_layers() == config.family->depth_with_windows) {
     // Without the key readers take a file of this depth for one of the first 32B files, which had windows.
     metadata.set_u32(key("attention.sliding_window"), 0);
   }

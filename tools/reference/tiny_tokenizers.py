@@ -45,6 +45,10 @@ def _set_up(model, generation):
     tokenizer = Tokenizer(model)
     if generation == "4.0":
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    elif generation == "3.5":
+        tokenizer.normalizer = normalizers.NFKC()
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
     else:
         tokenizer.normalizer = normalizers.NFC()
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
@@ -55,8 +59,8 @@ def _set_up(model, generation):
 
 
 def build(generation, vocab_size):
-    """The tokenizers.Tokenizer of one generation ("4.0" or "4.5") with exactly vocab_size ids."""
-    added = added_tokens_40() if generation == "4.0" else added_tokens_45()
+    """The tokenizers.Tokenizer of one generation ("3.5", "4.0" or "4.5") with exactly vocab_size ids."""
+    added = added_tokens_45() if generation == "4.5" else added_tokens_40()
     n_merges = vocab_size - len(added) - 256
 
     trained = _set_up(models.BPE(), generation)

@@ -19,7 +19,8 @@ ModelConfig read_json(const Checkpoint& checkpoint) {
 ModelConfig read_gguf(const Checkpoint& checkpoint) {
   ModelConfig config = read_gguf_dimensions(checkpoint, kExaone4.gguf, kLayer);
   // The first published 32B files lack the keys; their depth tells them apart.
-  read_gguf_windows(checkpoint, kExaone4.gguf, config.n_layers() == 64 ? kDefaultWindow : 0, config);
+  const bool may_lack_keys = config.n_layers() == kExaone4.depth_with_windows;
+  read_gguf_windows(checkpoint, kExaone4.gguf, may_lack_keys ? kDefaultWindow : 0, config);
   return config;
 }
 
@@ -49,6 +50,7 @@ constinit const Family kExaone4 = {
     .gguf = "exaone4",
     .huggingface = kModelTypes,
     .runs = true,
+    .depth_with_windows = 64,
     .read_json = read_json,
     .read_gguf = read_gguf,
     .prefixes = kPrefixes,

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "model/arch/exaone3.h"
 #include "model/arch/exaone4.h"
 #include "model/arch/exaone_moe.h"
 #include "model/config_reader.h"
@@ -12,7 +13,7 @@ namespace exa {
 namespace {
 
 // All that this program knows: the last place where one is added.
-constexpr std::array<const Family*, 2> kFamilies = {&kExaone4, &kExaoneMoe};
+constexpr std::array<const Family*, 3> kFamilies = {&kExaone3, &kExaone4, &kExaoneMoe};
 
 // "a", "b" or "c"
 std::string alternatives(const std::vector<std::string_view>& names) {
@@ -162,7 +163,7 @@ bool TensorNames::is_beside(std::string_view tensor_name) const {
     return false;
   }
   return tensor_name.starts_with(kDraftPrefix) || tensor_name.starts_with("model.visual.") ||
-         tensor_name.ends_with("rotary_emb.inv_freq") ||
+         tensor_name.ends_with("rotary_emb.inv_freq") || tensor_name.ends_with("rotary.inv_freq") ||
          (tied_head_ && tensor_name == family_->head.huggingface);
 }
 

@@ -96,6 +96,10 @@ struct Family {
   std::string_view gguf;                          // general.architecture, and the prefix of its keys
   std::span<const std::string_view> huggingface;  // model_type of config.json
   bool runs;                                      // else it is only converted
+  // GGUF files have rope.dimension_count, else vocab_size.
+  bool states_rope_dimension = false;
+  // Readers take a GGUF file of this depth without window keys for one with windows; 0: none.
+  std::int64_t depth_with_windows = 0;
   // The hyperparameters as the file states them, unchecked beyond each value's range. Errors: as read_config.
   ModelConfig (*read_json)(const Checkpoint& checkpoint);
   ModelConfig (*read_gguf)(const Checkpoint& checkpoint);  // null where it does not run
