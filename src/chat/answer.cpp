@@ -12,8 +12,6 @@
 namespace exa {
 namespace {
 
-constexpr std::string_view kThink = "<think>";
-constexpr std::string_view kThinkEnd = "</think>";
 constexpr std::string_view kCall = "<tool_call>";
 constexpr std::string_view kCallEnd = "</tool_call>";
 
@@ -68,8 +66,8 @@ void AnswerParser::take_all(const std::string& text) {
 }
 
 bool AnswerParser::may_be_tag(std::string_view text) const {
-  if (!answer_started_ && kThink.starts_with(text)) return true;
-  if ((part_ == Part::kReasoning || !part_started_) && kThinkEnd.starts_with(text)) return true;
+  if (!answer_started_ && options_.thinking.begin.starts_with(text)) return true;
+  if ((part_ == Part::kReasoning || !part_started_) && options_.thinking.end.starts_with(text)) return true;
   return options_.calls && kCall.starts_with(text);
 }
 
@@ -87,10 +85,10 @@ void AnswerParser::take_text(char c) {
 }
 
 bool AnswerParser::take_tag() {
-  if (tag_ == kThink) {
+  if (tag_ == options_.thinking.begin) {
     part_ = Part::kReasoning;
     answer_started_ = true;
-  } else if (tag_ == kThinkEnd) {
+  } else if (tag_ == options_.thinking.end) {
     if (part_ == Part::kReasoning) part_started_ = false;
     part_ = Part::kContent;
     answer_started_ = true;
@@ -304,12 +302,12 @@ void AnswerParser::take_after(char c) {
     tag_.clear();
     return open_block();
   }
-  if (tag_ == kThinkEnd && !held_think_end_) {
+  if (tag_ == options_.thinking.end && !held_think_end_) {
     held_ += std::exchange(tag_, {});
     held_think_end_ = true;
     return;
   }
-  if (!held_think_end_ && (kCall.starts_with(tag_) || kThinkEnd.starts_with(tag_))) return;
+  if (!held_think_end_ && (kCall.starts_with(tag_) || options_.thinking.end.starts_with(tag_))) return;
   const std::string rest = std::exchange(tag_, {});
   give_up_held();
   take_all(rest);
@@ -321,7 +319,7 @@ void AnswerParser::give_up_held() {
   std::string text = std::exchange(held_, {});
   held_calls_.clear();
   block_state_ = Block::kNone;
-  if (reasoning_ended) text.resize(text.rfind(kThinkEnd));
+  if (reasoning_ended) text.resize(text.rfind(options_.thinking.end));
   put_all(text);
   if (!reasoning_ended) return;
   part_ = Part::kContent;

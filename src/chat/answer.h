@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "chat/call_scan.h"
+#include "chat/tags.h"
 
 namespace exa {
 
@@ -26,6 +27,7 @@ struct AnswerOptions {
   bool in_reasoning = false;       // the prompt ends inside an open think block
   bool continues_content = false;  // the prompt ends inside the content: whitespace in front counts
   bool verbatim = false;           // no tags, nothing is dropped: all is content
+  ThinkingTags thinking;           // what stands around the model's thoughts
   bool calls = false;              // the request offers tools; otherwise <tool_call> is text
   std::vector<std::string> stop;   // not empty, valid UTF-8
 };

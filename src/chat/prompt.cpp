@@ -11,8 +11,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-bool ends_in_reasoning(std::string_view text, const std::vector<TextSpan>& spans) {
-  for (const std::string_view tag : {"<think>", "<think>\n", "<think>\n\n", "<thought>\n"}) {
+bool ends_in_reasoning(std::string_view text, const std::vector<TextSpan>& spans, const ThinkingTags& tags) {
+  for (const char* const newlines : {"", "\n", "\n\n"}) {
+    const std::string tag = std::string(tags.begin) + newlines;
     if (!text.ends_with(tag)) continue;
     return !spans.empty() && spans.back().origin == TextOrigin::kTemplate &&
            text.size() - spans.back().begin >= tag.size();
@@ -42,7 +43,7 @@ Json take_final(Json& conversation) {
 }
 
 // The generation prompt is there; what the message holds follows it, written as the model writes it.
-void append_final(const Json& final, Rendered& rendered, Prompt& prompt) {
+void append_final(const Json& final, const ThinkingTags& tags, Rendered& rendered, Prompt& prompt) {
   const auto text = [&](const char* key) {
     const auto value = final.find(key);
     return value != final.end() && value->is_string() ? value->get<std::string>() : std::string();
@@ -52,8 +53,8 @@ void append_final(const Json& final, Rendered& rendered, Prompt& prompt) {
   if (prompt.opens_reasoning) {
     append(rendered, reasoning, TextOrigin::kData);
     if (content.empty()) return;
-    append(rendered, reasoning.empty() || reasoning.ends_with('\n') ? "</think>\n\n" : "\n</think>\n\n",
-           TextOrigin::kTemplate);
+    const bool line_ended = reasoning.empty() || reasoning.ends_with('\n');
+    append(rendered, std::string_view(reasoning_end(tags)).substr(line_ended ? 1 : 0), TextOrigin::kTemplate);
     prompt.opens_reasoning = false;
   }
   append(rendered, content, TextOrigin::kData);
@@ -62,11 +63,11 @@ void append_final(const Json& final, Rendered& rendered, Prompt& prompt) {
 
 }  // namespace
 
-PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, Template chat_template)
-    : tokenizer_(&tokenizer), template_(std::move(chat_template)) {}
+PromptBuilder::PromptBuilder(const Tokenizer& tokenizer, Template chat_template, const ThinkingTags& tags)
+    : tokenizer_(&tokenizer), template_(std::move(chat_template)), tags_(tags) {}
 
-Prompt PromptBuilder::chat(std::span<const Message> messages, const Json& tools, Thinking thinking, const Json& kwargs,
-                           bool continue_final) const {
+Prompt PromptBuilder::chat(std::span<const Message> messages, const Json& tools, Thinking thinking,
+                           const Json& kwargs, bool continue_final) const {
   if (!tools.is_null() && !tools.is_array()) {
     throw Error(ErrorKind::kBadInput, std::string("expected an array, found ") + tools.type_name(), "tools");
   }
@@ -92,8 +93,8 @@ Prompt PromptBuilder::chat(std::span<const Message> messages, const Json& tools,
 
   Rendered rendered = template_.render(variables);
   Prompt prompt;
-  prompt.opens_reasoning = ends_in_reasoning(rendered.text, rendered.spans);
-  if (continue_final) append_final(final, rendered, prompt);
+  prompt.opens_reasoning = ends_in_reasoning(rendered.text, rendered.spans, tags_);
+  if (continue_final) append_final(final, tags_, rendered, prompt);
   prompt.ids = tokenizer_->encode(rendered.text, rendered.spans);
   prompt.text = std::move(rendered.text);
   return prompt;
@@ -104,7 +105,7 @@ Prompt PromptBuilder::raw(std::string_view text) const {
   prompt.text = text;
   prompt.ids = tokenizer_->encode(text, true);
   const TextSpan whole{0, text.size(), TextOrigin::kTemplate};
-  prompt.opens_reasoning = ends_in_reasoning(text, {whole});
+  prompt.opens_reasoning = ends_in_reasoning(text, {whole}, tags_);
   return prompt;
 }
 

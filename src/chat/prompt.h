@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "chat/tags.h"
 #include "exaone/messages.h"
 #include "jinja/jinja.h"
 #include "text/tokenizer.h"
@@ -22,13 +23,14 @@ enum class Thinking { kAuto, kOn, kOff };  // kAuto: the model card's default (4
 struct Prompt {
   std::string text;
   std::vector<TokenId> ids;
-  bool opens_reasoning = false;    // the text ends inside an open <think> block
+  bool opens_reasoning = false;    // the text ends inside open thoughts
   bool continues_content = false;  // the text ends inside the assistant's content
 };
 
 class PromptBuilder {
  public:
-  PromptBuilder(const Tokenizer& tokenizer, Template chat_template);
+  // tags: thinking_tags() of the template's text.
+  PromptBuilder(const Tokenizer& tokenizer, Template chat_template, const ThinkingTags& tags = {});
 
   // tools: an array as plain_tools gives it, or null.
   // kwargs: extra template variables (unknown ones are ignored by the template).
@@ -44,6 +46,7 @@ class PromptBuilder {
  private:
   const Tokenizer* tokenizer_;
   Template template_;
+  ThinkingTags tags_;
 };
 
 }  // namespace exa

@@ -40,7 +40,7 @@ std::optional<FinishReason> AnswerWriter::advance(std::span<const float> logits)
     if (!id || (grammar && !grammar->accept(*id))) return FinishReason::kError;
     last_ = *id;
     if (reasoning && options_.owes_content && tokenizer_->ends_generation(last_))
-      end_reasoning(kReasoningEnd);
+      end_reasoning(reasoning_end(options_.answer.thinking));
   }
   if (!written_.empty()) {
     last_ = written_.front();

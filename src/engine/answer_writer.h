@@ -28,16 +28,13 @@ struct WriterOptions {
   std::int64_t max_tokens = 1;  // the most that are generated, at least 1
   // Tokens of thinking after which budget_end is written in the model's place; unset: no limit.
   std::optional<std::int64_t> reasoning_budget;
-  std::string budget_end;                 // ends with AnswerWriter::kReasoningEnd
+  std::string budget_end;                 // ends with reasoning_end()
   bool owes_content = false;              // it may not end with its thoughts
   std::shared_ptr<BoundGrammar> grammar;  // what the content follows; null: nothing
 };
 
 class AnswerWriter {
  public:
-  // What ends thinking as a model ends it.
-  static constexpr const char* kReasoningEnd = "\n</think>\n\n";
-
   AnswerWriter(const Tokenizer& tokenizer, WriterOptions options);
 
   // Takes the next token from the logits [vocab] of the one before. The reason where that was the end.

@@ -67,8 +67,10 @@ Json template_arguments_json(const GenerateRequest& request) {
   return read_json(request.template_arguments, "template_arguments");
 }
 
-WriterOptions writer_options(const GenerateRequest& request, const Prompt& prompt, bool has_tools) {
+WriterOptions writer_options(const GenerateRequest& request, const Prompt& prompt, const ThinkingTags& tags,
+                             bool has_tools) {
   WriterOptions options;
+  options.answer.thinking = tags;
   options.n_prompt = static_cast<std::int64_t>(prompt.ids.size());
   options.answer.in_reasoning = prompt.opens_reasoning;
   options.answer.continues_content = prompt.continues_content;
@@ -81,7 +83,7 @@ WriterOptions writer_options(const GenerateRequest& request, const Prompt& promp
   options.reasoning_budget = request.reasoning_budget;
   const std::string& message = request.reasoning_budget_message;
   options.budget_end = message.empty() ? "" : "\n\n" + message;
-  options.budget_end += AnswerWriter::kReasoningEnd;
+  options.budget_end += reasoning_end(tags);
   return options;
 }
 
@@ -98,7 +100,8 @@ Preparer::Preparer(const Checkpoint& checkpoint, const Tokenizer& tokenizer, con
       sight_(sight),
       stated_(read_stated_sampling(checkpoint)),
       can_chat_(checkpoint.chat_template().has_value()),
-      prompts_(tokenizer, Template::parse(checkpoint.chat_template().value_or(""))),
+      tags_(thinking_tags(checkpoint.chat_template().value_or(""))),
+      prompts_(tokenizer, Template::parse(checkpoint.chat_template().value_or("")), tags_),
       constraints_(tokenizer) {}
 
 bool Preparer::thinks_by_default() const {
@@ -150,8 +153,8 @@ Prepared Preparer::prepare(const GenerateRequest& request, std::int64_t context_
   Prompt prompt = build_prompt(request, tools);
   Prepared prepared;
   if (sight_) {
-    prepared.pictures = expand_placeholders(prompt.ids, tokenizer_->find("<|image_pad|>"),
-                                            tokenizer_->find("<|video_pad|>"), std::move(pictures));
+    prepared.pictures = expand_placeholders(prompt.ids, tokenizer_->find(kImagePad),
+                                            tokenizer_->find(kVideoPad), std::move(pictures));
   }
   prepared.keys = token_keys(prompt.ids, prepared.pictures);
   const auto n_prompt = static_cast<std::int64_t>(prompt.ids.size());
@@ -163,7 +166,7 @@ Prepared Preparer::prepare(const GenerateRequest& request, std::int64_t context_
   }
   const std::int64_t room = context_tokens - n_prompt;
   prepared.begins_turn = begins_turn(request);
-  prepared.answer = writer_options(request, prompt, !tools.is_null());
+  prepared.answer = writer_options(request, prompt, tags_, !tools.is_null());
   prepared.answer.sampling = effective_sampling(request.sampling, defaults(prompt.opens_reasoning));
   prepared.answer.max_tokens = std::min(request.max_tokens.value_or(room), room);
   prepared.answer.grammar = constraints_.bind(request, tools);

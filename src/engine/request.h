@@ -53,6 +53,7 @@ class Preparer {
   const Sight* sight_;
   StatedSampling stated_;
   bool can_chat_;
+  ThinkingTags tags_;
   PromptBuilder prompts_;
   Constraints constraints_;
 };

@@ -405,5 +405,28 @@ TEST(Answer, TextWithoutTagsIsKept) {
   }
 }
 
+// EXAONE Deep writes other tags; those of the others are text to it, and its are text to them.
+TEST(Answer, TheModelsOwnTagsEndItsThoughts) {
+  const std::string text = "so </think> it is\n</thought>\n\nThe <thought>answer";
+  AnswerOptions deep;
+  deep.thinking = kThoughtTags;
+  deep.in_reasoning = true;
+  Parts expected;
+  expected.reasoning = "so </think> it is";
+  expected.content = "The <thought>answer";
+  EXPECT_EQ(parse({text}, deep), expected);
+  std::vector<std::string> letters;
+  for (const char c : text) letters.emplace_back(1, c);
+  EXPECT_EQ(parse(letters, deep), expected);
+  deep.in_reasoning = false;
+  expected = {};
+  expected.reasoning = "why";
+  expected.content = "x";
+  EXPECT_EQ(parse({"<thought>\nwhy</thought>x"}, deep), expected);
+  expected = {};
+  expected.content = "<thought>why</thought>x";
+  EXPECT_EQ(parse({"<thought>why</thought>x"}, {}), expected);
+}
+
 }  // namespace
 }  // namespace exa

@@ -172,7 +172,8 @@ TEST(Conversation, ReasoningGoesByOneName) {
 }
 
 TEST(Prompt, EqualsTheRecordedConversations) {
-  for (const char* const name : {"tiny-exaone4", "tiny-exaone4-hybrid", "tiny-exaone4_5"}) {
+  for (const char* const name :
+       {"tiny-exaone4", "tiny-exaone4-hybrid", "tiny-exaone4_5", "tiny-exaone3", "tiny-exaone3-deep"}) {
     const exa::Template chat_template =
         exa::Template::parse(read_file(kModels / name / "chat_template.jinja"));
     std::ifstream cases(kModels / name / "chat.cases.jsonl");
@@ -213,6 +214,39 @@ TEST(Prompt, ThinkingIsTheModelCardsUnlessAsked) {
   EXPECT_FALSE(model_4_5()
                    .prompts.chat(messages_of(messages), nullptr, Thinking::kAuto, {{"enable_thinking", false}})
                    .opens_reasoning);
+}
+
+TEST(Prompt, DeepAlwaysThinksInTagsOfItsOwnAndExaone35Never) {
+  const auto model = [](const char* name) {
+    const std::string text = read_file(kModels / name / "chat_template.jinja");
+    return exa::thinking_tags(text);
+  };
+  EXPECT_EQ(model("tiny-exaone3-deep").end, "</thought>");
+  EXPECT_EQ(model("tiny-exaone3").end, "</think>");
+  EXPECT_EQ(model("tiny-exaone4_5").end, "</think>");
+  const exa::Tokenizer tokenizer =
+      exa::Tokenizer::from_json_file(kModels / "tiny-exaone3-deep/tokenizer.json");
+  const exa::PromptBuilder deep(
+      tokenizer, exa::Template::parse(read_file(kModels / "tiny-exaone3-deep/chat_template.jinja")),
+      exa::kThoughtTags);
+  const exa::PromptBuilder plain(
+      tokenizer, exa::Template::parse(read_file(kModels / "tiny-exaone3/chat_template.jinja")));
+  const auto messages = messages_of({{{"role", "user"}, {"content", "Hi"}}});
+  for (const Thinking thinking : {Thinking::kAuto, Thinking::kOn, Thinking::kOff}) {
+    const exa::Prompt prompt = deep.chat(messages, nullptr, thinking);
+    EXPECT_EQ(prompt.text, "[|system|][|endofturn|]\n[|user|]Hi\n[|assistant|]<thought>\n");
+    EXPECT_TRUE(prompt.opens_reasoning);
+    EXPECT_FALSE(plain.chat(messages, nullptr, thinking).opens_reasoning);
+  }
+  // A message that goes on behind its thoughts.
+  exa::Message begun("assistant", "The answer");
+  begun.reasoning = "because";
+  const exa::Message talk[] = {{"user", "Hi"}, begun};
+  EXPECT_TRUE(deep.chat(talk, nullptr, Thinking::kAuto, ordered_json::object(), true)
+                  .text.ends_with("<thought>\nbecause\n</thought>\n\nThe answer"));
+  // Typed by a user, the tag opens nothing.
+  const exa::Message typed[] = {{"user", "<thought>\n"}};
+  EXPECT_FALSE(plain.chat(typed, nullptr, Thinking::kAuto).opens_reasoning);
 }
 
 TEST(Prompt, StringArgumentsAreNotQuotedTwice) {

@@ -120,7 +120,8 @@ TEST(Engine, TheTokenLimitIsKept) {
 }
 
 TEST(Engine, TheSameRequestTwiceIsTheSameAnswerFromTheCache) {
-  for (const std::string name : {"tiny-exaone4", "tiny-exaone4-hybrid", "tiny-exaone4_5"}) {
+  for (const std::string name :
+       {"tiny-exaone4", "tiny-exaone4-hybrid", "tiny-exaone4_5", "tiny-exaone3", "tiny-exaone3-deep"}) {
     const auto engine = load(name);
     for (const double temperature : {0.0, 1.0}) {
       const GenerateRequest request = question("서울은 어떤 도시인가요?", 40, temperature);
@@ -310,7 +311,8 @@ TEST(Engine, FastPrefillIsWhatTheMachineHas) {
 }
 
 TEST(Engine, ThreadsChangeNothing) {
-  for (const std::string name : {"tiny-exaone4", "tiny-exaone4-hybrid", "tiny-exaone4_5"}) {
+  for (const std::string name :
+       {"tiny-exaone4", "tiny-exaone4-hybrid", "tiny-exaone4_5", "tiny-exaone3", "tiny-exaone3-deep"}) {
     const GenerateRequest request = question("Tell me about Busan.", 40, 1.0);
     const Answer one = load(name, 1)->generate(request, {});
     const Answer two = load(name, 2)->generate(request, {});

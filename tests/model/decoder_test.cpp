@@ -64,7 +64,8 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 
 std::vector<fs::path> model_files() {
   return {kModels / "tiny-exaone4", kModels / "tiny-exaone4/tiny-exaone4.Q8_0.gguf",
-          kModels / "tiny-exaone4-hybrid", kModels / "tiny-exaone4_5/tiny-exaone4_5.Q4_0.gguf"};
+          kModels / "tiny-exaone4-hybrid", kModels / "tiny-exaone4_5/tiny-exaone4_5.Q4_0.gguf",
+          kModels / "tiny-exaone3", kModels / "tiny-exaone3-deep/tiny-exaone3-deep.BF16.gguf"};
 }
 
 TEST(Decoder, BitsDoNotDependOnChunkOrThreads) {

@@ -19,7 +19,8 @@ TEST(MemoryNeed, IsWhatLoadingTakes) {
   const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
   for (const char* const name :
        {"tiny-exaone4", "tiny-exaone4/tiny-exaone4.Q8_0.gguf", "tiny-exaone4/tiny-exaone4.BF16.gguf",
-        "tiny-exaone4-hybrid", "tiny-exaone4_5", "tiny-exaone4_5/tiny-exaone4_5.Q4_0.gguf"}) {
+        "tiny-exaone4-hybrid", "tiny-exaone4_5", "tiny-exaone4_5/tiny-exaone4_5.Q4_0.gguf",
+        "tiny-exaone3", "tiny-exaone3-deep"}) {
     SCOPED_TRACE(name);
     const Checkpoint checkpoint = Checkpoint::open(kModels / name);
     const ModelConfig config = read_config(checkpoint);

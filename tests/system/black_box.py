@@ -17,6 +17,8 @@ GOLDEN = ROOT.parent / "shared/golden"
 DENSE = MODELS / "tiny-exaone4"
 HYBRID = MODELS / "tiny-exaone4-hybrid"
 NESTED = MODELS / "tiny-exaone4_5"
+PRE_NORM = MODELS / "tiny-exaone3"  # EXAONE 3.5
+DEEP = MODELS / "tiny-exaone3-deep"
 DENSE_GGUF = DENSE / "tiny-exaone4.Q8_0.gguf"
 
 # Sanitizers look at every access once, at a tenth of the speed: what repeats the same code is repeated less.
@@ -27,7 +29,7 @@ USAGE, BAD_INPUT, UNSUPPORTED, MEMORY, IO = 1, 2, 3, 4, 5
 
 def model_files():
     """(model, its reference) for every repository model: folders and GGUF files."""
-    pairs = [(folder, folder / "reference.safetensors") for folder in (DENSE, HYBRID, NESTED)]
+    pairs = [(folder, folder / "reference.safetensors") for folder in (DENSE, HYBRID, NESTED, PRE_NORM, DEEP)]
     pairs += [(gguf, gguf.with_suffix(".reference.safetensors")) for gguf in sorted(MODELS.glob("*/*.gguf"))]
     return pairs
 

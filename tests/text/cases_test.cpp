@@ -34,6 +34,13 @@ TEST(Cases, FilesHoldWhatTheyShould) {
   }
 }
 
+TEST(Cases, TokenizersOfTheTinyModels) {
+  for (const char* name : {"tiny-exaone3", "tiny-exaone3-deep"}) {
+    expect_cases(Tokenizer::from_checkpoint(Checkpoint::open(kData / "models" / name)),
+                 read_tokenizer_cases(kData / "models" / name / "tokenizer.cases.jsonl"));
+  }
+}
+
 // The same tokenizer through GGUF metadata and through the folder.
 class Checkpoints : public testing::TestWithParam<std::pair<const char*, const char*>> {};
 

@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
+#include "chat/tags.h"
 #include "cli/flags/model_flag.h"
 #include "cli/measure/verify_pictures.h"
 #include "cli/measure/verify_report.h"
@@ -380,7 +381,7 @@ void run_verify(const VerifyOptions& options) {
   if (pictures.tower) {
     reference.pictures =
         read_picture_cases(reference_file, pictures.images, read_vision_config(*pictures.tower));
-    reference.image_pad = Tokenizer::from_checkpoint(checkpoint).find("<|image_pad|>").value_or(-1);
+    reference.image_pad = Tokenizer::from_checkpoint(checkpoint).find(kImagePad).value_or(-1);
   }
   if (reference.cases.empty()) {
     throw Error(ErrorKind::kBadInput, "expected at least one case (NAME.ids and NAME.logits), found none",
