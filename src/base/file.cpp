@@ -23,7 +23,8 @@ Error io_error(const std::filesystem::path& path, const std::string& action) {
 }  // namespace
 
 FileReader::FileReader(const std::filesystem::path& path) : path_(path) {
-  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without waiting: a pipe that nobody writes to is no file either.
+  fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd_ < 0) throw io_error(path, "cannot open");
   struct stat info {};
   if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
@@ -88,7 +89,16 @@ std::string read_text_file(const std::filesystem::path& path, std::uint64_t max_
   return text;
 }
 
+void require_file_path(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status)) return;
+  const std::string found = std::filesystem::is_directory(status) ? "a folder" : "a device";
+  throw Error(ErrorKind::kBadInput, "the output is " + found + ", expected the path of a file", path.string());
+}
+
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  require_file_path(path_);
   // A file without a name leaves nothing however the process ends; not every file system has them, and
   // without /proc they cannot be given one.
   const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
@@ -158,6 +168,7 @@ void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes
 void AtomicFile::commit() {
   if (::fsync(fd_) != 0) throw io_error(path_, "cannot flush to disk");
   if (temporary_.empty()) name_temporary();
+  require_file_path(path_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw io_error(path_, "cannot rename into place");
   ::close(std::exchange(fd_, -1));
   const std::filesystem::path folder =

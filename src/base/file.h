@@ -42,11 +42,16 @@ class FileReader {
 // The whole file. Errors: as FileReader; kBadInput where it is larger than max_bytes.
 std::string read_text_file(const std::filesystem::path& path, std::uint64_t max_bytes);
 
+// Errors: kBadInput where something other than a file stands at the path: it is not replaced.
+void require_file_path(const std::filesystem::path& path);
+
 // A new file under its final name only after commit(): written in the same folder without a name (under a
 // temporary one where the file system wants names), fsynced, renamed, folder fsynced. Without commit() it
 // leaves nothing.
 class AtomicFile {
  public:
+  // Errors: kBadInput where something other than a file stands under the name (a folder, a device, a pipe);
+  // kIo.
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;

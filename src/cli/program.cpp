@@ -79,6 +79,7 @@ int run_command_line(int argc, char** argv) {
 }  // namespace
 
 int run_program(int argc, char** argv) {
+  fill_standard_descriptors();
   install_signal_handlers();
   try {
     return run_command_line(argc, argv);

@@ -10,10 +10,10 @@
 #include <exception>
 #include <mutex>
 
+#include "base/crc32c.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/threads.h"
-#include "convert/gguf_writer.h"
 #include "convert/packed_linears.h"
 #include "kernels/quant.h"
 
@@ -124,7 +124,8 @@ StreamSums::Result StreamSums::finish() {
 ModelSums checksum_model(const Checkpoint& checkpoint, int n_threads) {
   const std::vector<Checkpoint::File> files = checkpoint.files();
   const auto tensors = checkpoint.tensors();
-  ModelSums model{std::vector<FileSums>(files.size()), std::vector<TensorSums>(tensors.size())};
+  ModelSums model{checkpoint.has_foreign_crc32c(), std::vector<FileSums>(files.size()),
+                  std::vector<TensorSums>(tensors.size())};
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;
   std::exception_ptr error;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "formats/checkpoint.h"
@@ -53,7 +54,12 @@ struct TensorSums {
   std::optional<bool> crc32c_holds;
 };
 
+// What is said of sums that another program copied along.
+inline constexpr std::string_view kForeignSums =
+    "the CRC32C that the file carries are of other tensors: another program rewrote it, nothing is compared";
+
 struct ModelSums {
+  bool foreign_crc32c = false;  // as Checkpoint::has_foreign_crc32c
   std::vector<FileSums> files;
   std::vector<TensorSums> tensors;  // the checkpoint's order
 };

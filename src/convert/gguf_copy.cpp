@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "convert/checksums.h"
 #include "convert/gguf_writer.h"
 #include "convert/hf_to_gguf.h"
 #include "convert/tensor_stream.h"
@@ -31,6 +32,10 @@ void copy_gguf(const CopyOptions& options) {
   GgufWriter writer(options.output, read_gguf_metadata(checkpoint.files().front().path), std::move(stored),
                     options.split_bytes);
   refuse_overwriting(checkpoint, writer.paths());
+  if (checkpoint.has_foreign_crc32c()) {
+    const std::string line = "note: " + std::string(kForeignSums) + "\n";
+    std::fwrite(line.data(), 1, line.size(), stderr);
+  }
   stream_tensors(tensors, writer, options.n_threads);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const TensorInfo& info = checkpoint.tensors()[i];

@@ -1,15 +1,15 @@
 #include "convert/gguf_writer.h"
 
-#include <nmmintrin.h>
-
 #include <algorithm>
 #include <cstring>
 #include <set>
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/error.h"
 #include "convert/gguf_encoding.h"
+#include "formats/tensor_list_sum.h"
 
 namespace exa {
 namespace {
@@ -65,20 +65,6 @@ std::uint64_t bytes_of(const GgufTensor& tensor, const std::string& where) {
 
 }  // namespace
 
-std::uint32_t crc32c(std::uint32_t before, std::span<const std::byte> bytes) {
-  std::uint64_t crc = ~before;
-  const std::byte* data = bytes.data();
-  std::size_t n = bytes.size();
-  for (; n >= 8; n -= 8, data += 8) {
-    std::uint64_t word;
-    std::memcpy(&word, data, 8);
-    crc = _mm_crc32_u64(crc, word);
-  }
-  auto narrow = static_cast<std::uint32_t>(crc);
-  for (; n > 0; --n, ++data) narrow = _mm_crc32_u8(narrow, static_cast<unsigned char>(*data));
-  return ~narrow;
-}
-
 std::filesystem::path shard_path(const std::filesystem::path& path, std::size_t number, std::size_t count) {
   std::string stem = path.filename().string();
   if (stem.ends_with(".gguf")) stem.resize(stem.size() - 5);
@@ -100,6 +86,13 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, GgufMetadata metadata,
   lay_out(split_bytes, first_tensors);
 
   const std::size_t count = shards_.size();
+  constexpr std::size_t kFewTensors = 8;
+  if (split_bytes > 0 && tensors_.size() > kFewTensors && 4 * count > 3 * tensors_.size()) {
+    throw Error(ErrorKind::kUsage,
+                "files of " + std::to_string(split_bytes) + " bytes make " + std::to_string(count) + " of " +
+                    std::to_string(tensors_.size()) + " tensors; expected a larger size, such as 4G",
+                "--split-size");
+  }
   if (count > kMaxShards) {
     throw Error(
         ErrorKind::kBadInput,
@@ -107,6 +100,7 @@ GgufWriter::GgufWriter(const std::filesystem::path& path, GgufMetadata metadata,
         path.string());
   }
   metadata_.erase(kChecksumKey);
+  metadata_.erase(kChecksumOfKey);
   metadata_.erase("general.alignment");  // ours is the default
   for (const std::string_view key : {"split.no", "split.count", "split.tensors.count"}) metadata_.erase(key);
   if (count > 1) {
@@ -158,6 +152,9 @@ std::string GgufWriter::header(std::size_t number) const {
     std::vector<std::uint32_t> sums;
     for (const Place& place : places_) sums.push_back(place.crc);
     metadata.set_u32s(kChecksumKey, sums);
+    TensorListSum list;
+    for (const GgufTensor& tensor : tensors_) list.add(tensor.name, tensor.type, tensor.shape);
+    metadata.set_u32(kChecksumOfKey, list.value());
   } else {
     metadata.set_u16("split.no", static_cast<std::uint16_t>(number));
     metadata.set_u16("split.count", static_cast<std::uint16_t>(shards_.size()));

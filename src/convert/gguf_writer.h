@@ -1,7 +1,8 @@
 // A GGUF v3 file in the making: metadata and tensor list first, then the tensors' bytes in any order.
 //
 // Layout is fixed at construction: one file, or shards of at most a given size that llama.cpp and Checkpoint
-// read as one model. Every tensor's CRC32C is kept and written as the key exa.tensor_crc32c.
+// read as one model. Every tensor's CRC32C is kept and written as the key exa.tensor_crc32c,
+// with what binds the sums to these tensors (formats/tensor_list_sum.h).
 // Ownership and threads: the writer owns its temporary files; several threads may append, each to tensors of
 // its own. Nothing stands under a final name before commit(); destroyed without it, the writer leaves
 // nothing. Source: ggml's gguf.md; llama.cpp's naming of shards; promises G8, G10 of the reliability
@@ -27,11 +28,6 @@ struct GgufTensor {
   DType type;                        // one that GGUF knows
   std::vector<std::uint64_t> shape;  // row-major, slowest first; 1 to 4 dimensions
 };
-
-inline constexpr std::string_view kChecksumKey = "exa.tensor_crc32c";
-
-// CRC32C of the bytes, continued from the value of what came before (0 at the start).
-std::uint32_t crc32c(std::uint32_t before, std::span<const std::byte> bytes);
 
 class GgufWriter {
  public:

@@ -122,12 +122,7 @@ TensorPlan plan_huggingface(const Checkpoint& checkpoint, PlanParts parts) {
 void refuse_overwriting(const Checkpoint& checkpoint, const std::vector<fs::path>& outputs) {
   std::error_code error;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const fs::file_status status = fs::status(outputs[i], error);
-    if (fs::exists(status) && !fs::is_regular_file(status)) {
-      const std::string found = fs::is_directory(status) ? "a folder" : "a device";
-      throw Error(ErrorKind::kBadInput, "the output is " + found + ", expected the path of a file",
-                  outputs[i].string());
-    }
+    require_file_path(outputs[i]);
     std::vector<fs::path> inputs;
     for (const Checkpoint::File& input : checkpoint.files()) inputs.push_back(input.path);
     // The folder's other files, too; a GGUF in it is an earlier result.

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <map>
 #include <set>
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "convert/checksums.h"
 #include "convert/gguf_writer.h"
 #include "convert/hf_config.h"
 #include "convert/hf_to_gguf.h"
@@ -101,6 +103,7 @@ struct Quantization::State {
   DType decide(const PlannedTensor& tensor);
   DType unquantizable_type(const PlannedTensor& tensor) const;
   void check_imatrix();
+  std::uint32_t file_type() const;
   void set_keys();
   std::vector<std::size_t> shards() const;
 
@@ -114,6 +117,7 @@ struct Quantization::State {
   std::vector<TensorChange> changes;
   std::vector<std::string> notes;
   std::size_t n_quantized_twice = 0;
+  std::map<DType, std::size_t> n_kept;  // tensors that would get no smaller, by their type
 };
 
 void Quantization::State::plan() {
@@ -173,7 +177,10 @@ DType Quantization::State::decide(const PlannedTensor& tensor) {
   const std::optional<DType> stored = tensor.raw_type();
   if (!stored || !is_quantized(*stored) || !is_quantized(type) || *stored == type) return type;
   // Larger blocks bring back nothing that the stored ones lost.
-  if (!by_hand && bits_a_number(*stored) <= bits_a_number(type)) return *stored;
+  if (bits_a_number(*stored) <= bits_a_number(type)) {
+    ++n_kept[*stored];
+    if (!by_hand) return *stored;
+  }
   ++n_quantized_twice;
   return type;
 }
@@ -197,6 +204,21 @@ void Quantization::State::decide_all() {
       notes.push_back("note: --tensor-type: no tensor to quantize matches \"" + patterns[i].text() + "\"");
     }
   }
+  if (!n_kept.empty()) {
+    std::string kept;
+    for (const auto& [type, n] : n_kept) {
+      kept += (kept.empty() ? "" : ", ") + std::to_string(n) + " " + std::string(name(type));
+    }
+    if (!options.allow_requantize) {
+      throw Error(ErrorKind::kUsage,
+                  "tensors are quantized already and would get no smaller (" + kept +
+                      "); expected the model that they were made of, a smaller type, or --allow-requantize, "
+                      "which keeps them",
+                  options.input.string());
+    }
+    notes.push_back("note: kept as they are, because they would get no smaller: " + kept);
+  }
+  if (checkpoint.has_foreign_crc32c()) notes.push_back("note: " + std::string(kForeignSums));
   if (n_quantized_twice > 0) {
     notes.push_back("warning: " + std::to_string(n_quantized_twice) +
                     " tensors of the input are quantized already; quantizing again loses accuracy");
@@ -230,10 +252,31 @@ void Quantization::State::check_imatrix() {
   }
 }
 
+// The recipe's, unless what was kept is most of the file: then the input's, where its tensors are still most
+// of it, or that of the type that is.
+std::uint32_t Quantization::State::file_type() const {
+  const FileKindTraits& recipe = traits(options.recipe.kind);
+  if (n_kept.empty()) return recipe.file_type;
+  std::map<DType, std::uint64_t> n_elements;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    if (is_quantized(changes[i].to)) n_elements[changes[i].to] += source.tensors[i].n_elements();
+  }
+  const auto most = std::ranges::max_element(n_elements, {}, [](const auto& entry) { return entry.second; });
+  if (most->first == recipe.type) return recipe.file_type;
+  const std::optional<std::uint64_t> stated = checkpoint.get_u64("general.file_type");
+  for (const FileKindTraits& kind : file_kinds()) {
+    if (stated && kind.file_type == *stated && kind.type == most->first) return kind.file_type;
+  }
+  for (const FileKindTraits& kind : file_kinds()) {
+    if (kind.type == most->first) return kind.file_type;
+  }
+  return recipe.file_type;
+}
+
 void Quantization::State::set_keys() {
   GgufMetadata& keys = source.metadata;
   keys.set_u32("general.quantization_version", kQuantizationVersion);
-  keys.set_u32("general.file_type", traits(options.recipe.kind).file_type);
+  keys.set_u32("general.file_type", file_type());
   if (!imatrix) return;
   keys.set_string("quantize.imatrix.file", imatrix->path().filename().string());
   const std::vector<std::string> datasets = imatrix->datasets();

@@ -29,6 +29,8 @@ struct QuantizeOptions {
   Recipe recipe;
   std::vector<TypeOverride> overrides;  // the first that matches a quantizable tensor decides
   std::optional<std::filesystem::path> imatrix;
+  // Tensors that are quantized already and would get no smaller are kept as they are; otherwise they are refused.
+  bool allow_requantize = false;
   bool keep_split = false;  // as many shards as the input has, with the same tensors
   bool one_file = false;    // of a folder, the vision tower goes into the output, too
   int n_threads = 1;
@@ -46,7 +48,7 @@ struct TensorChange {
 class Quantization {
  public:
   // Reads the headers and decides every tensor's type. Errors: as Checkpoint::open and plan_huggingface;
-  // kUsage for a broken pattern; kBadInput where an imatrix does not belong to the model or the output is the
+  // kUsage for a broken pattern, and for tensors that would get no smaller; kBadInput where an imatrix does not belong to the model or the output is the
   // input.
   explicit Quantization(QuantizeOptions options);
   ~Quantization();

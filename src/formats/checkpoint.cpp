@@ -12,9 +12,10 @@
 #include "base/printable.h"
 #include "formats/gguf.h"
 #include "formats/hf_folder.h"
-#include "json/read.h"
 #include "formats/name_index.h"
 #include "formats/safetensors.h"
+#include "formats/tensor_list_sum.h"
+#include "json/read.h"
 
 namespace exa {
 namespace {
@@ -24,7 +25,6 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kMaxSideFileBytes = std::uint64_t{128} << 20;
 // config.json and its like.
 constexpr JsonLimits kSideJson = {.bytes = std::size_t{512} << 10, .depth = 64, .keys = 4096};
-constexpr std::string_view kChecksumKey = "exa.tensor_crc32c";
 
 CheckpointFormat sniff_format(const fs::path& path) {
   std::error_code error;
@@ -98,6 +98,7 @@ struct Checkpoint::Impl {
   NameIndex tensor_index;
   NameIndex key_index;
   const std::vector<std::uint64_t>* checksums = nullptr;  // in model.metadata
+  bool foreign_checksums = false;
   nlohmann::ordered_json config;
   nlohmann::ordered_json generation_config;
 
@@ -135,12 +136,20 @@ struct Checkpoint::Impl {
 
   void find_checksums() {
     checksums = get<std::vector<std::uint64_t>>(kChecksumKey);
-    if (checksums != nullptr && checksums->size() != model.tensors.size()) {
+    if (checksums == nullptr) return;
+    const auto* const bound_to = get<std::uint64_t>(kChecksumOfKey);
+    TensorListSum list;
+    for (const TensorInfo& tensor : model.tensors) list.add(tensor.name, tensor.type, tensor.shape);
+    // Before sums were bound to a list, this program wrote them as the last key of all; others append theirs.
+    foreign_checksums =
+        bound_to != nullptr ? *bound_to != list.value() : model.metadata.back().first != kChecksumKey;
+    if (!foreign_checksums && checksums->size() != model.tensors.size()) {
       throw Error(ErrorKind::kBadInput,
                   "array has " + std::to_string(checksums->size()) + " elements, expected " +
                       std::to_string(model.tensors.size()) + ", one a tensor",
                   key_where(kChecksumKey));
     }
+    if (foreign_checksums) checksums = nullptr;
   }
 
   std::string key_where(std::string_view key) const { return path.string() + ", key " + printable(key); }
@@ -218,6 +227,10 @@ void Checkpoint::read(const TensorInfo& tensor, std::uint64_t offset, std::span<
 void Checkpoint::will_need(const TensorInfo& tensor) const {
   if (tensor.file < impl_->model.files.size())
     impl_->model.files[tensor.file].will_need(tensor.offset, tensor.n_bytes);
+}
+
+bool Checkpoint::has_foreign_crc32c() const {
+  return impl_->foreign_checksums;
 }
 
 std::optional<std::uint32_t> Checkpoint::crc32c(const TensorInfo& tensor) const {

@@ -75,6 +75,8 @@ class Checkpoint {
   void will_need(const TensorInfo& tensor) const;
   // The CRC32C of the tensor's bytes that a GGUF file written by exaone carries; nothing where it carries none.
   std::optional<std::uint32_t> crc32c(const TensorInfo& tensor) const;
+  // It carries such sums, but of other tensors: another program rewrote the file.
+  bool has_foreign_crc32c() const;
 
   // GGUF metadata in file order; empty for the other formats.
   std::span<const std::pair<std::string, MetadataValue>> metadata() const;

@@ -8,6 +8,7 @@
 #include "convert/gguf_copy.h"
 #include "convert/scratch_folder.h"
 #include "formats/checkpoint.h"
+#include "base/crc32c.h"
 
 namespace exa {
 namespace {

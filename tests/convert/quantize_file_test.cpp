@@ -265,10 +265,13 @@ TEST(QuantizeFile, QuantizedInputs) {
   fs::rename(options.output, first);
   options.input = first;
   options.recipe.kind = FileKind::kQ6_K;
+  EXPECT_THROW(Quantization{options}, Error);
+  options.allow_requantize = true;
   const Quantization larger(options);
   for (const TensorChange& change : larger.changes()) {
     EXPECT_EQ(change.from, name(change.to)) << change.name << ": larger blocks bring nothing back";
   }
+  options.allow_requantize = false;
   options.recipe.kind = FileKind::kQ2_K;
   const Quantization smaller(options);
   ASSERT_FALSE(smaller.notes().empty());

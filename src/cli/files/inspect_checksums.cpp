@@ -6,6 +6,7 @@ namespace exa {
 
 nlohmann::ordered_json to_json(const ModelSums& sums) {
   nlohmann::ordered_json json;
+  if (sums.foreign_crc32c) json["note"] = kForeignSums;
   json["files"] = nlohmann::ordered_json::array();
   for (const FileSums& file : sums.files) {
     json["files"].push_back({{"path", file.path},
@@ -51,7 +52,8 @@ std::string to_text(const ModelSums& sums) {
           std::to_string(n_with_inf) + " with Inf, " + std::to_string(n_damaged) + " of " +
           std::to_string(n_stated) + " with a stated CRC32C damaged";
   if (n_unscanned > 0) text += ", " + std::to_string(n_unscanned) + " of a type that is not scanned";
-  return text + "\n";
+  text += "\n";
+  return sums.foreign_crc32c ? text + "note: " + std::string(kForeignSums) + "\n" : text;
 }
 
 std::string first_damaged(const ModelSums& sums) {

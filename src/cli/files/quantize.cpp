@@ -124,6 +124,8 @@ void add_quantize(CLI::App& app) {
   command->add_flag("--one-file", options->quantize.one_file,
                     "Of a folder, put the vision tower into the file, too");
   command->add_flag("--keep-split", options->quantize.keep_split, "Write the shards that the input has");
+  command->add_flag("--allow-requantize", options->quantize.allow_requantize,
+                    "Keep tensors that are quantized already and would get no smaller, instead of refusing them");
   command->add_flag("--dry-run", options->dry_run, "Print tensors, types and sizes; write nothing");
   command->add_option("-t,--threads", options->quantize.n_threads, "Threads (default: physical cores)")
       ->check(CLI::Range(1, 256));

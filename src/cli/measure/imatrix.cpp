@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
@@ -87,6 +88,9 @@ std::vector<TokenId> templated_ids(const Checkpoint& checkpoint, const Tokenizer
 // Sums of squares of the inputs of every weight.
 class Collector {
  public:
+  explicit Collector(const std::filesystem::path& model) : model_(model) {}
+
+  // Errors: kBadInput naming the layer for numbers that are none.
   void add(const Decoder::MatmulInputs& inputs) {
     if (inputs.layer < 0) return;
     const auto width = static_cast<std::size_t>(inputs.width);
@@ -96,6 +100,12 @@ class Collector {
         const auto x = static_cast<double>(inputs.rows[i + j]);
         sums_[j] += x * x;
       }
+    }
+    if (!std::all_of(sums_.begin(), sums_.end(), [](double sum) { return std::isfinite(sum); })) {
+      throw Error(ErrorKind::kBadInput,
+                  fmt::format("the inputs of {} in layer {} are not finite numbers, expected sound weights",
+                              inputs.parts.front(), inputs.layer),
+                  model_.string());
     }
     for (const std::string_view part : inputs.parts) {
       Entry& entry = entries_[{inputs.layer, std::string(part)}];
@@ -122,6 +132,7 @@ class Collector {
     std::size_t n_tokens = 0;
   };
 
+  std::filesystem::path model_;  // for errors
   std::map<std::pair<std::int64_t, std::string>, Entry> entries_;
   std::vector<double> sums_;
 };
@@ -141,7 +152,7 @@ void run_imatrix(const ImatrixOptions& options) {
   const std::unique_ptr<Backend> backend = make_cpu_backend(pool);
   const Weights weights = load_weights(checkpoint, read_config(checkpoint), *backend, Precision::kProduction);
   Decoder decoder(weights, *backend, options.context);
-  Collector collector;
+  Collector collector(options.model);
   decoder.observe_inputs([&](const Decoder::MatmulInputs& inputs) { collector.add(inputs); });
   for (std::size_t chunk = 0; chunk < n_chunks; ++chunk) {
     KvCache cache(weights.config, KvType::kBF16, options.context);

@@ -77,6 +77,15 @@ void to_log_probs(std::span<float> row) {
   for (float& x : row) x = static_cast<float>(static_cast<double>(x) - norm);
 }
 
+void require_finite(std::span<const float> logits, std::size_t chunk, const std::filesystem::path& model) {
+  const auto is_finite = [](float x) { return std::isfinite(x); };
+  if (std::all_of(logits.begin(), logits.end(), is_finite)) return;
+  throw Error(
+      ErrorKind::kBadInput,
+      fmt::format("the model's logits are not finite numbers in chunk {}, expected sound weights", chunk + 1),
+      model.string());
+}
+
 struct Measured {
   Mean nll;       // of the model, per counted token
   Mean base_nll;  // of the base
@@ -173,6 +182,7 @@ void run_perplexity(const PerplexityOptions& options) {
         decoder, cache, chunk_ids, positions, rows_a_step,
         [&](std::size_t index, std::span<const float> logits) {
           ours.assign(logits.begin(), logits.end());
+          require_finite(ours, chunk, options.model);
           to_log_probs(ours);
           const auto next =
               static_cast<std::size_t>(chunk_ids[static_cast<std::size_t>(positions[index]) + 1]);

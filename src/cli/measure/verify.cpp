@@ -223,8 +223,10 @@ class Verifier {
         outcome.hidden_max_relative = compare_hidden(decoder, c, reference.hidden);
         outcome.passed = *outcome.hidden_max_relative <= kExactHiddenTolerance;
       }
-      if (exact_)
-        outcome.passed = outcome.passed && outcome.logits.max_abs <= exact_tolerance(c.shows_pictures);
+      if (exact_) {
+        outcome.passed =
+            outcome.passed.value_or(true) && outcome.logits.max_abs <= exact_tolerance(c.shows_pictures);
+      }
       (c.shows_pictures ? behind_pictures : pooled).add(outcome.logits);
       report.outcomes.push_back(std::move(outcome));
     }
@@ -337,7 +339,7 @@ class Verifier {
     Outcome outcome{.case_name = "greedy", .precision = precision_name(), .role = role};
     outcome.greedy_equal = equal;
     outcome.greedy_compared = compared;
-    outcome.passed = equal == compared;
+    if (compared > 0) outcome.passed = equal == compared;
     return outcome;
   }
 
@@ -395,9 +397,10 @@ void run_verify(const VerifyOptions& options) {
     verifier.see(reference, report);
     for (const char* role : {"prompt", "generated"}) verifier.run(reference, role, report);
   }
-  const auto passed = [](const auto& entry) { return entry.passed; };
-  report.passed = std::all_of(report.outcomes.begin(), report.outcomes.end(), passed) &&
-                  std::all_of(report.pooled.begin(), report.pooled.end(), passed);
+  report.passed = std::all_of(report.outcomes.begin(), report.outcomes.end(),
+                              [](const Outcome& outcome) { return outcome.passed.value_or(true); }) &&
+                  std::all_of(report.pooled.begin(), report.pooled.end(),
+                              [](const Report::Pooled& pooled) { return pooled.passed; });
   if (options.json) {
     print_json(report);
   } else {

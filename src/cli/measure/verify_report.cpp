@@ -34,7 +34,7 @@ nlohmann::ordered_json to_json(const Report& report) {
       row["embeds_max_abs"] = number(o.tower->max_abs);
       row["embeds_relative_rms"] = number(o.tower->relative_rms);
     }
-    row["passed"] = o.passed;
+    row["passed"] = o.passed ? nlohmann::ordered_json(*o.passed) : nlohmann::ordered_json();
     json["cases"].push_back(row);
   }
   json["pooled"] = nlohmann::ordered_json::array();
@@ -60,7 +60,7 @@ void print(const Report& report) {
   fmt::print("{:<12} {:<11} {:<10} {:>5} {:>10} {:>10} {:>9}  {}\n", "case", "precision", "role", "rows",
              "max |d|", "mean KL", "top-1", "verdict");
   for (const Outcome& o : report.outcomes) {
-    const char* const verdict = o.passed ? "ok" : "FAILED";
+    const char* const verdict = !o.passed ? "-" : *o.passed ? "ok" : "FAILED";
     if (o.greedy_compared) {
       fmt::print("{:<12} {:<11} {:<10} {:>5} greedy tokens equal: {} of {} compared  {}\n", o.case_name,
                  o.precision, o.role, "", *o.greedy_equal, *o.greedy_compared, verdict);

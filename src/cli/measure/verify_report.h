@@ -40,7 +40,7 @@ struct Outcome {
   std::optional<std::int64_t> greedy_equal{};     // steps that agree before the first that does not
   std::optional<std::int64_t> greedy_compared{};  // steps until the reference's margin falls below the error
   std::optional<TowerDifference> tower{};
-  bool passed = true;
+  std::optional<bool> passed{};  // unset: not judged by itself (its rows count in a pooled verdict)
 };
 
 struct Report {

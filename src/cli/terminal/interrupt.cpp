@@ -78,6 +78,7 @@ void handle(int signal, void (*handler)(int)) {
 void install_signal_handlers() {
   handle(SIGINT, on_interrupt);
   handle(SIGPIPE, SIG_IGN);
+  handle(SIGXFSZ, SIG_IGN);  // a file past its limit is then an error of write
 }
 
 CancelOnInterrupt::CancelOnInterrupt(CancelToken& token) : before_(g_cancel.exchange(&token)) {}

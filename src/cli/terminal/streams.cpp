@@ -1,5 +1,6 @@
 #include "cli/terminal/streams.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,6 +110,15 @@ bool LineReader::next(std::string& line) {
   }
   taken_ += n;
   return true;
+}
+
+void fill_standard_descriptors() {
+  constexpr int kModes[] = {O_WRONLY, O_RDONLY, O_WRONLY};
+  for (int descriptor = 0; descriptor < 3; ++descriptor) {
+    if (fcntl(descriptor, F_GETFD) >= 0) continue;
+    // The lowest free number is this one.
+    if (open("/dev/null", kModes[descriptor]) != descriptor) _exit(exit_code(ErrorKind::kIo));
+  }
 }
 
 void require_utf8(std::string_view text, const std::string& where) {

@@ -46,6 +46,10 @@ class LineReader {
 };
 
 // Errors: kBadInput naming the offset of the first invalid byte; where: "standard input".
+// Gives descriptors 0, 1 and 2 something to be where the caller closed them, so that no file that is opened
+// gets such a number. Reading standard input and writing standard output are then errors; notes are lost.
+void fill_standard_descriptors();
+
 void require_utf8(std::string_view text, const std::string& where);
 
 // The text with control characters other than newline and tab replaced by U+FFFD. text: whole UTF-8
