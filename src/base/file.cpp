@@ -97,13 +97,14 @@ void require_file_path(const std::filesystem::path& path) {
   throw Error(ErrorKind::kBadInput, "the output is " + found + ", expected the path of a file", path.string());
 }
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+AtomicFile::AtomicFile(std::filesystem::path path, Readers readers) : path_(std::move(path)) {
   require_file_path(path_);
+  const mode_t mode = readers == Readers::kOwner ? 0600 : 0666;
   // A file without a name leaves nothing however the process ends; not every file system has them, and
   // without /proc they cannot be given one.
   const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
   if (::access("/proc/self/fd", X_OK) == 0) {
-    fd_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    fd_ = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
   }
   if (fd_ >= 0) return;
   std::string name = (path_.parent_path() / ("." + path_.filename().string() + ".XXXXXX")).string();
@@ -112,7 +113,7 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   temporary_ = name;
   const mode_t mask = ::umask(0);
   ::umask(mask);
-  ::fchmod(fd_, static_cast<mode_t>(0666) & ~mask);
+  ::fchmod(fd_, mode & ~mask);
 }
 
 AtomicFile::~AtomicFile() {

@@ -50,9 +50,10 @@ void require_file_path(const std::filesystem::path& path);
 // leaves nothing.
 class AtomicFile {
  public:
+  enum class Readers { kAll, kOwner };  // as far as the umask lets them, or nobody else
   // Errors: kBadInput where something other than a file stands under the name (a folder, a device, a pipe);
   // kIo.
-  explicit AtomicFile(std::filesystem::path path);
+  explicit AtomicFile(std::filesystem::path path, Readers readers = Readers::kAll);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;

@@ -1,8 +1,12 @@
 #include "base/memory.h"
 
+#include <signal.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -49,6 +53,65 @@ std::size_t read_number(const char* path) {
   std::size_t value = 0;
   return file >> value ? value : std::numeric_limits<std::size_t>::max();
 }
+
+// Ranges whose loss ends the process, where a signal handler finds them.
+namespace loss {
+
+constexpr int kMost = 64;
+
+struct Slot {
+  std::atomic<bool> taken{false};
+  std::atomic<std::uintptr_t> begin{0};
+  std::atomic<std::uintptr_t> end{0};  // 0: not to be looked at
+  char line[Region::kMostLossLine];
+  std::size_t line_bytes = 0;
+};
+
+Slot g_slots[kMost];
+std::atomic<bool> g_ending{false};
+struct sigaction g_before {};
+
+void on_bus_error(int, siginfo_t* info, void*) {
+  const auto at = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  for (const Slot& slot : g_slots) {
+    if (at < slot.begin.load() || at >= slot.end.load()) continue;
+    // The first of several threads speaks.
+    while (g_ending.exchange(true)) ::pause();
+    const ssize_t ignored = ::write(STDERR_FILENO, slot.line, slot.line_bytes);
+    static_cast<void>(ignored);
+    ::_exit(exit_code(ErrorKind::kIo));
+  }
+  // Not ours: the read is tried again, and whoever was here before hears of it.
+  ::sigaction(SIGBUS, &g_before, nullptr);
+}
+
+int watch(const std::byte* data, std::size_t n_bytes, std::string_view line) {
+  static const bool installed = [] {
+    struct sigaction action {};
+    action.sa_sigaction = on_bus_error;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigemptyset(&action.sa_mask);
+    return ::sigaction(SIGBUS, &action, &g_before) == 0;
+  }();
+  if (!installed) return -1;
+  for (int i = 0; i < kMost; ++i) {
+    Slot& slot = g_slots[i];
+    if (slot.taken.exchange(true)) continue;
+    slot.line_bytes = std::min(line.size(), sizeof slot.line);
+    std::memcpy(slot.line, line.data(), slot.line_bytes);
+    slot.begin.store(reinterpret_cast<std::uintptr_t>(data));
+    slot.end.store(reinterpret_cast<std::uintptr_t>(data) + n_bytes);
+    return i;
+  }
+  return -1;
+}
+
+void forget(int slot) {
+  g_slots[slot].end.store(0);
+  g_slots[slot].taken.store(false);
+}
+
+}  // namespace loss
 
 }  // namespace
 
@@ -97,7 +160,12 @@ Region::Region(int fd, std::uint64_t offset, std::size_t n_bytes)
 }
 
 Region::~Region() {
+  if (loss_slot_ >= 0) loss::forget(loss_slot_);
   ::munmap(data_, mapped_);
+}
+
+void Region::end_process_on_loss(std::string_view line) {
+  if (loss_slot_ < 0) loss_slot_ = loss::watch(data_, mapped_, line);
 }
 
 bool Region::replace_by_file(std::size_t begin, std::size_t n_bytes, int fd, std::uint64_t offset) {

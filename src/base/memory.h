@@ -3,13 +3,15 @@
 //
 // Ownership and threads: a buffer owns its pages, or a share of its region, and gives them back; it has no
 // locking. A region's contents may be read while replace_by_file and collapse run.
-// Source: kernels specification 3.1 and 3.11 (64-byte lines, cost of first touch); Linux madvise(2).
+// Source: kernels specification 3.1 and 3.11 (64-byte lines, cost of first touch); Linux madvise(2), mmap(2)
+// on SIGBUS; promise G12 of the reliability specification.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <utility>
 
 namespace exa {
@@ -38,6 +40,11 @@ class Region {
   // Puts the file's bytes [offset, offset + n_bytes), which equal those at `begin`, in place of anonymous
   // memory; begin and offset are multiples of kHugePageBytes. False where the system refuses.
   bool replace_by_file(std::size_t begin, std::size_t n_bytes, int fd, std::uint64_t offset);
+  // From now on a read where the file behind the region has been cut writes this line to standard error and
+  // ends the process with kIo's exit code; without it the system ends it by SIGBUS. At most kMostLossLine
+  // bytes. The handler belongs to the process and leaves every other SIGBUS to the one that was there before.
+  void end_process_on_loss(std::string_view line);
+  static constexpr std::size_t kMostLossLine = 1024;
   // Moves [begin, begin + n_bytes) into huge pages. False where the system cannot.
   bool collapse(std::size_t begin, std::size_t n_bytes);
 
@@ -45,6 +52,7 @@ class Region {
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::size_t mapped_ = 0;
+  int loss_slot_ = -1;  // of end_process_on_loss
 };
 
 class Buffer {

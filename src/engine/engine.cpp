@@ -78,14 +78,14 @@ MemoryNeed fit_memory(const Checkpoint& checkpoint, const ModelConfig& config, c
 }
 
 Weights load_weights_of(const Checkpoint& checkpoint, const ModelConfig& config, Backend& backend,
-                        const PackCache* cache, const EngineOptions& options) {
+                        const PackCache* cache, ThreadPool& pool, const EngineOptions& options) {
   const auto progress = [&options](std::uint64_t done_bytes, std::uint64_t total_bytes) {
     if (options.on_load && total_bytes > 0) {
       options.on_load(static_cast<double>(done_bytes) / static_cast<double>(total_bytes));
     }
   };
   return load_weights(checkpoint, config, backend, Precision::kProduction,
-                      {.pages = Pages::kSmall, .cache = cache, .progress = progress});
+                      {.pages = Pages::kSmall, .cache = cache, .pool = &pool, .progress = progress});
 }
 
 class EngineImpl final : public Engine {
@@ -143,8 +143,8 @@ EngineImpl::EngineImpl(const EngineOptions& options, Checkpoint checkpoint, cons
       kv_type_(to_kv_type(options.cache_type)),
       need_(fit_memory(checkpoint_, config, sight_.get(), *backend_, kv_type_, options.context_tokens)),
       pack_cache_(options.pack_cache ? PackCache::of_user() : std::nullopt),
-      weights_(
-          load_weights_of(checkpoint_, config, *backend_, pack_cache_ ? &*pack_cache_ : nullptr, options)),
+      weights_(load_weights_of(checkpoint_, config, *backend_, pack_cache_ ? &*pack_cache_ : nullptr, pool_,
+                               options)),
       settler_(weights_, pack_cache_ ? &*pack_cache_ : nullptr),
       decoder_(weights_, *backend_, kStepRows),
       prompt_role_(prompt_role(options.prompt_path)),

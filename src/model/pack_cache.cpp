@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -22,11 +23,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kMagic = "EXAPACK2";
+constexpr std::string_view kMagic = "EXAPACK3";
 constexpr std::string_view kSuffix = ".p16";
 constexpr std::size_t kFrontBytes = 8 + 8 + 8;  // magic, bytes of the description, its checksum
 constexpr std::uint64_t kMostDescriptionBytes = std::uint64_t{32} << 20;
-constexpr std::size_t kPieceBytes = kHugePageBytes;
+constexpr std::size_t kPieceBytes = kHugePageBytes;  // written, and checked, at once
 constexpr auto kForgottenAfter = std::chrono::hours(1);
 
 // Everything behind the front, little-endian, without gaps.
@@ -72,8 +73,25 @@ std::uint64_t round_up(std::uint64_t n, std::uint64_t step) {
 struct Described {
   std::uint64_t data_offset = 0;
   std::uint64_t data_bytes = 0;
+  std::vector<std::uint64_t> checksums;  // of each piece
   std::vector<PackEntry> entries;
 };
+
+std::uint64_t checksum_of(std::span<const std::byte> bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+std::uint64_t n_pieces(std::uint64_t data_bytes) {
+  return (data_bytes + kPieceBytes - 1) / kPieceBytes;
+}
+
+std::size_t piece_bytes(std::uint64_t data_bytes, std::uint64_t piece) {
+  return static_cast<std::size_t>(std::min<std::uint64_t>(kPieceBytes, data_bytes - piece * kPieceBytes));
+}
+
+std::string loss_line(const fs::path& path) {
+  return "exaone: " + path.string() + ": the pack cache's file was cut while it was in use\n";
+}
 
 bool read_all(int fd, std::uint64_t offset, std::span<std::byte> out) {
   while (!out.empty()) {
@@ -102,6 +120,10 @@ Described parse(std::span<const std::byte> bytes, std::uint64_t file_bytes,
   if (d.data_offset % kHugePageBytes != 0 || d.data_bytes != file_bytes - d.data_offset) {
     throw Error(ErrorKind::kBadInput, "the file's size is not the described one", name);
   }
+  const std::span<const std::byte> checksums =
+      in.take(n_pieces(d.data_bytes) * sizeof(std::uint64_t), "checksums");
+  d.checksums.resize(checksums.size() / sizeof(std::uint64_t));
+  std::memcpy(d.checksums.data(), checksums.data(), checksums.size());
   for (std::uint64_t i = 0; i < n_entries; ++i) {
     PackEntry entry;
     const std::uint64_t length = in.number<std::uint64_t>("name length").within(1, 4096, "name length", name);
@@ -121,7 +143,8 @@ std::optional<Described> describe(int fd, const fs::path& path, const PackFinger
   if (::fstat(fd, &info) != 0) return std::nullopt;
   const std::string name = path.string();
   // Weights from a file that others may write would be theirs to choose.
-  if (!S_ISREG(info.st_mode) || info.st_uid != ::geteuid() || (info.st_mode & S_IWOTH) != 0) {
+  const bool alone = (info.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  if (!S_ISREG(info.st_mode) || info.st_uid != ::geteuid() || !alone) {
     throw Error(ErrorKind::kBadInput, "not a file of this user alone", name);
   }
   const auto file_bytes = static_cast<std::uint64_t>(info.st_size);
@@ -138,7 +161,7 @@ std::optional<Described> describe(int fd, const fs::path& path, const PackFinger
   if (n_bytes > file_bytes) throw Error(ErrorKind::kBadInput, "truncated", name);
   std::vector<std::byte> bytes(static_cast<std::size_t>(n_bytes));
   if (!read_all(fd, kFrontBytes, bytes)) throw Error(ErrorKind::kBadInput, "truncated", name);
-  if (XXH3_64bits(bytes.data(), bytes.size()) != checksum) {
+  if (checksum_of(bytes) != checksum) {
     throw Error(ErrorKind::kBadInput, "the description's checksum differs", name);
   }
   return parse(bytes, file_bytes, fingerprint, name);
@@ -148,47 +171,76 @@ class FileWriter final : public PackCache::Writer {
  public:
   FileWriter(const fs::path& path, const PackFingerprint& fingerprint, std::span<const PackEntry> entries,
              std::uint64_t data_bytes, const Region& region)
-      : file_(path), region_(region), data_bytes_(data_bytes) {
-    Description names;
+      : file_(path, AtomicFile::Readers::kOwner),
+        region_(region),
+        fingerprint_(fingerprint),
+        n_entries_(entries.size()),
+        data_bytes_(data_bytes) {
     for (const PackEntry& entry : entries) {
-      names.text(entry.name);
-      names.number(entry.offset);
-      names.number(entry.n_bytes);
+      entries_.text(entry.name);
+      entries_.number(entry.offset);
+      entries_.number(entry.n_bytes);
     }
-    const std::uint64_t n_bytes = fingerprint.size() + 3 * sizeof(std::uint64_t) + names.bytes().size();
-    data_offset_ = round_up(kFrontBytes + n_bytes, kHugePageBytes);
-    Description all;
-    all.raw(fingerprint);
-    all.number(data_offset_);
-    all.number(data_bytes_);
-    all.number(static_cast<std::uint64_t>(entries.size()));
-    all.raw(std::as_bytes(std::span(names.bytes())));
-    Description front;
-    front.raw(std::as_bytes(std::span(kMagic)));
-    front.number(n_bytes);
-    front.number(static_cast<std::uint64_t>(XXH3_64bits(all.bytes().data(), all.bytes().size())));
-    file_.write_at(0, std::as_bytes(std::span(front.bytes())));
-    file_.write_at(kFrontBytes, std::as_bytes(std::span(all.bytes())));
+    description_bytes_ =
+        fingerprint.size() + (3 + n_pieces(data_bytes)) * sizeof(std::uint64_t) + entries_.bytes().size();
+    data_offset_ = round_up(kFrontBytes + description_bytes_, kHugePageBytes);
   }
 
   bool step() override {
-    if (done_bytes_ == data_bytes_) return false;
+    const std::uint64_t piece = checksums_.size();
+    if (piece == n_pieces(data_bytes_)) return false;
     // Pieces of a huge page's size and alignment become folios of that size where the file system has them.
-    const std::uint64_t n = std::min<std::uint64_t>(kPieceBytes, data_bytes_ - done_bytes_);
-    file_.write_at(data_offset_ + done_bytes_, {region_.data() + done_bytes_, static_cast<std::size_t>(n)});
-    done_bytes_ += n;
+    const std::span<const std::byte> bytes{region_.data() + piece * kPieceBytes,
+                                           piece_bytes(data_bytes_, piece)};
+    file_.write_at(data_offset_ + piece * kPieceBytes, bytes);
+    checksums_.push_back(checksum_of(bytes));
     return true;
   }
 
-  void commit() override { file_.commit(); }
+  // What describes the pieces is known when all have been written.
+  void commit() override {
+    Description all;
+    all.raw(fingerprint_);
+    all.number(data_offset_);
+    all.number(data_bytes_);
+    all.number(n_entries_);
+    all.raw(std::as_bytes(std::span(checksums_)));
+    all.raw(std::as_bytes(std::span(entries_.bytes())));
+    Description front;
+    front.raw(std::as_bytes(std::span(kMagic)));
+    front.number(description_bytes_);
+    front.number(checksum_of(std::as_bytes(std::span(all.bytes()))));
+    file_.write_at(0, std::as_bytes(std::span(front.bytes())));
+    file_.write_at(kFrontBytes, std::as_bytes(std::span(all.bytes())));
+    file_.commit();
+  }
 
  private:
   AtomicFile file_;
   const Region& region_;
+  PackFingerprint fingerprint_;
+  Description entries_;
+  std::uint64_t n_entries_;
+  std::vector<std::uint64_t> checksums_;  // of the pieces written so far
+  std::uint64_t description_bytes_ = 0;
   std::uint64_t data_offset_ = 0;
   std::uint64_t data_bytes_;
-  std::uint64_t done_bytes_ = 0;
 };
+
+// Whether all pieces are what was written. Each is read by the thread that takes it next.
+bool is_intact(const Region& region, const Described& described, ThreadPool& pool) {
+  std::atomic<std::uint64_t> next{0};
+  std::atomic<bool> intact{true};
+  pool.parallel([&](int, int) {
+    for (std::uint64_t i = next++; i < described.checksums.size() && intact.load(); i = next++) {
+      const std::size_t n_bytes = piece_bytes(described.data_bytes, i);
+      if (checksum_of({region.data() + i * kPieceBytes, n_bytes}) != described.checksums[i]) {
+        intact.store(false);
+      }
+    }
+  });
+  return intact.load();
+}
 
 std::optional<fs::path> absolute_path_in(const char* variable) {
   const char* const value = std::getenv(variable);
@@ -247,7 +299,7 @@ fs::path PackCache::path(const PackFingerprint& fingerprint) const {
   return folder_ / (name + std::string(kSuffix));
 }
 
-std::optional<PackCache::Hit> PackCache::find(const PackFingerprint& fingerprint) const {
+std::optional<PackCache::Hit> PackCache::find(const PackFingerprint& fingerprint, ThreadPool& pool) const {
   const fs::path file = path(fingerprint);
   const Descriptor descriptor(file);
   if (descriptor.get() < 0) return std::nullopt;
@@ -257,6 +309,10 @@ std::optional<PackCache::Hit> PackCache::find(const PackFingerprint& fingerprint
     Hit hit;
     hit.region = std::make_shared<Region>(descriptor.get(), described->data_offset,
                                           static_cast<std::size_t>(described->data_bytes));
+    hit.region->end_process_on_loss(loss_line(file));
+    if (!is_intact(*hit.region, *described, pool)) {
+      throw Error(ErrorKind::kBadInput, "a piece's checksum differs", file.string());
+    }
     hit.entries = std::move(described->entries);
     ::futimens(descriptor.get(), nullptr);
     return hit;
@@ -279,14 +335,17 @@ bool PackCache::adopt(const PackFingerprint& fingerprint, Region& region,
   try {
     const std::optional<Described> described = describe(descriptor.get(), file, fingerprint);
     if (!described || described->data_bytes > region.size_bytes()) return false;
-    const auto n_bytes = static_cast<std::size_t>(described->data_bytes);
-    constexpr std::size_t kStep = 32 * kHugePageBytes;
-    for (std::size_t begin = 0; begin < n_bytes; begin += kStep) {
+    region.end_process_on_loss(loss_line(file));
+    std::vector<std::byte> read(kPieceBytes);
+    for (std::uint64_t i = 0; i < described->checksums.size(); ++i) {
       between();
-      if (!region.replace_by_file(begin, std::min(kStep, n_bytes - begin), descriptor.get(),
-                                  described->data_offset + begin)) {
-        return false;
-      }
+      const std::size_t n_bytes = piece_bytes(described->data_bytes, i);
+      const std::uint64_t offset = described->data_offset + i * kPieceBytes;
+      const std::span<std::byte> piece(read.data(), n_bytes);
+      if (!read_all(descriptor.get(), offset, piece)) return false;
+      if (checksum_of(piece) != described->checksums[i]) return false;
+      const auto begin = static_cast<std::size_t>(i * kPieceBytes);
+      if (!region.replace_by_file(begin, n_bytes, descriptor.get(), offset)) return false;
     }
     return true;
   } catch (const Error&) {

@@ -1,13 +1,15 @@
 // Packed weights kept in a file, so that the next start maps them instead of packing them again.
 //
-// A file holds a header (which checkpoint it was made from, which matrix lies where) and, from a multiple of
-// the huge page size on, the bytes of a weight region. It appears under its final name whole or not at all,
-// is mapped read-only and shared between processes, and is only ever unlinked, never cut. A file that does
-// not answer its description is removed, and the weights are packed as if it were not there. What it says is
-// believed only as far as load_weights checks it: one row block of each matrix is packed again and compared.
-// Ownership and threads: a value that knows a folder; const members may be called from several threads.
-// Source: kernels specification 3.11; promises G10 and G11 of the reliability specification; the XDG base
-// directory specification.
+// A file holds a header (which checkpoint it was made from, which matrix lies where, a checksum of each
+// piece) and, from a multiple of the huge page size on, the bytes of a weight region. It appears under its
+// final name whole or not at all, is mapped read-only and shared between processes, and is only ever
+// unlinked, never cut. It is its owner's alone. Nothing in it is believed before it was checked: the header
+// has a checksum of its own, each piece is read against its checksum before it is used, and load_weights
+// packs one row block of each matrix again. A file that does not answer is removed, and the weights are
+// packed as if it were not there. One that somebody cuts while it is in use ends the process in a sentence
+// (Region::end_process_on_loss). Ownership and threads: a value that knows a folder; const members may be
+// called from several threads. Source: kernels specification 3.11; promises G10 and G11 of the reliability
+// specification; the XDG base directory specification.
 #pragma once
 
 #include <array>
@@ -23,6 +25,7 @@
 #include <vector>
 
 #include "base/memory.h"
+#include "base/threads.h"
 #include "formats/checkpoint.h"
 
 namespace exa {
@@ -56,9 +59,9 @@ class PackCache {
     std::shared_ptr<Region> region;
     std::vector<PackEntry> entries;
   };
-  // The weights of this fingerprint, or nothing. Marks the file as used now; removes a broken one. Never
-  // throws but for lack of memory.
-  std::optional<Hit> find(const PackFingerprint& fingerprint) const;
+  // The weights of this fingerprint, or nothing; all threads of the pool read the file through to check it.
+  // Marks the file as used now; removes a broken one. Never throws but for lack of memory.
+  std::optional<Hit> find(const PackFingerprint& fingerprint, ThreadPool& pool) const;
   // Removes the file of this fingerprint.
   void remove(const PackFingerprint& fingerprint) const;
 
@@ -77,7 +80,8 @@ class PackCache {
   std::unique_ptr<Writer> write(const PackFingerprint& fingerprint, std::span<const PackEntry> entries,
                                 const Region& region) const;
   // Puts the file of this fingerprint in place of the region's anonymous memory, whose bytes it was written
-  // from, in pieces; between() is called before each. False where it is not there or the system refuses.
+  // from, in checked pieces; between() is called before each. False where it is not there, a piece is another
+  // or the system refuses; what was replaced until then stays.
   bool adopt(const PackFingerprint& fingerprint, Region& region, const std::function<void()>& between) const;
 
  private:

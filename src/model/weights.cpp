@@ -196,7 +196,7 @@ Weights load_weights(const Checkpoint& checkpoint, const ModelConfig& config, Ba
   }
   const PackFingerprint fingerprint = pack_fingerprint(checkpoint, backend.layout());
   std::optional<Weights> weights;
-  if (const std::optional<PackCache::Hit> hit = options.cache->find(fingerprint)) {
+  if (const std::optional<PackCache::Hit> hit = options.cache->find(fingerprint, *options.pool)) {
     try {
       weights = bind_weights(checkpoint, config, backend, precision, options, hit);
     } catch (const StalePack&) {

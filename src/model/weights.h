@@ -66,7 +66,9 @@ using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t 
 
 struct LoadOptions {
   Pages pages = Pages::kHuge;        // of memory that is packed into
-  const PackCache* cache = nullptr;  // where packed weights of production precision may be found
+  // Where packed weights of production precision may be found, and the threads that check them; both or none.
+  const PackCache* cache = nullptr;
+  ThreadPool* pool = nullptr;
   LoadProgress progress = {};
 };
 

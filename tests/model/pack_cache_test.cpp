@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,7 +41,7 @@ class PackCacheTest : public ::testing::Test {
 
   Weights load(const PackCache* cache, Pages pages = Pages::kSmall) {
     return load_weights(Checkpoint::open(model_), read_config(Checkpoint::open(model_)), *backend_,
-                        Precision::kProduction, {.pages = pages, .cache = cache});
+                        Precision::kProduction, {.pages = pages, .cache = cache, .pool = &pool_});
   }
   void write(const Weights& weights) {
     const auto writer = cache_->write(weights.fingerprint, weights.pack, *weights.region);
@@ -133,6 +134,20 @@ TEST_F(PackCacheTest, BrokenFilesAreReplaced) {
   std::fill(empty_blocks.begin() + static_cast<std::ptrdiff_t>(kHugePageBytes), empty_blocks.end(), '\0');
   expect_repacked(empty_blocks, "blocks that were lost");
   expect_repacked(std::string(whole.size(), '\0'), "zeros");
+  // One bit, wherever it is: most stand where no row block is compared.
+  const std::size_t n_data = whole.size() - kHugePageBytes;
+  for (std::size_t i = 0; i < 40; ++i) {
+    const std::size_t at = kHugePageBytes + n_data * i / 40;
+    std::string bytes = whole;
+    bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
+    expect_repacked(bytes, "data byte " + std::to_string(at));
+  }
+  std::string page = whole;
+  for (std::size_t i = 0; i < 4096; ++i) {
+    char& byte = page[kHugePageBytes + n_data / 2 + i];
+    byte = static_cast<char>(byte ^ 0x11);
+  }
+  expect_repacked(page, "a page in the middle");
   std::ofstream(file, std::ios::binary | std::ios::trunc) << whole;
   EXPECT_TRUE(load(&*cache_).from_cache);
 }
@@ -183,9 +198,94 @@ TEST_F(PackCacheTest, AFileUnderAnothersNameIsNotServed) {
 }
 
 TEST_F(PackCacheTest, FilesThatOthersMayWriteAreNotRead) {
+  for (const fs::perms others : {fs::perms::others_write, fs::perms::group_write}) {
+    write(load(&*cache_));
+    EXPECT_TRUE(load(&*cache_).from_cache);
+    fs::permissions(files().at(0), others, fs::perm_options::add);
+    EXPECT_FALSE(load(&*cache_).from_cache);
+    EXPECT_TRUE(files().empty());
+  }
+}
+
+TEST_F(PackCacheTest, AFileOfAnotherUserIsNotRead) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root gives files away";
   write(load(&*cache_));
-  fs::permissions(files().at(0), fs::perms::others_write, fs::perm_options::add);
+  ASSERT_EQ(::chown(files().at(0).c_str(), 65534, 65534), 0);
   EXPECT_FALSE(load(&*cache_).from_cache);
+}
+
+TEST_F(PackCacheTest, FileAndFolderAreTheirOwnersAlone) {
+  const mode_t mask = ::umask(0);
+  write(load(&*cache_));
+  ::umask(mask);
+  EXPECT_EQ(fs::status(files().at(0)).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(fs::status(folder_ / "cache").permissions(), fs::perms::owner_all);
+}
+
+TEST_F(PackCacheTest, TheSameWeightsMakeTheSameBytes) {
+  write(load(&*cache_));
+  const std::string first = read_text_file(files().at(0), 1U << 30);
+  fs::remove(files().at(0));
+  write(load(&*cache_));
+  EXPECT_EQ(read_text_file(files().at(0), 1U << 30), first);
+}
+
+// Read through the weights found in the cache, or put in place of those that were packed.
+TEST_F(PackCacheTest, AFileThatIsCutEndsTheProcessInASentence) {
+  const auto read_all = [](const Weights& weights) {
+    const volatile std::byte* const bytes = weights.region->data();
+    for (std::size_t i = 0; i < weights.embedding.bytes.size_bytes(); i += 512) static_cast<void>(bytes[i]);
+  };
+  write(load(&*cache_));
+  const fs::path file = files().at(0);
+  const std::string line =
+      "^exaone: .*" + file.filename().string() + ": the pack cache's file was cut while it was in use\n$";
+  EXPECT_EXIT(
+      {
+        const Weights weights = load(&*cache_);
+        fs::resize_file(file, kHugePageBytes);
+        read_all(weights);
+      },
+      ::testing::ExitedWithCode(5), line);
+  fs::remove(file);
+  EXPECT_EXIT(
+      {
+        const Weights weights = load(&*cache_);
+        write(weights);
+        if (!cache_->adopt(weights.fingerprint, *weights.region, [] {})) ::_exit(1);
+        fs::resize_file(file, kHugePageBytes);
+        read_all(weights);
+      },
+      ::testing::ExitedWithCode(5), line);
+}
+
+TEST_F(PackCacheTest, AnotherBusErrorIsLeftToWhoeverWasThere) {
+  write(load(&*cache_));
+  const fs::path other = folder_ / "other";
+  std::ofstream(other) << std::string(8192, 'x');
+  EXPECT_EXIT(
+      {
+        ::signal(SIGBUS, [](int) { ::_exit(9); });
+        const Weights weights = load(&*cache_);
+        const int fd = ::open(other.c_str(), O_RDONLY);
+        const auto* const mapped =
+            static_cast<const volatile char*>(::mmap(nullptr, 8192, PROT_READ, MAP_SHARED, fd, 0));
+        fs::resize_file(other, 0);
+        static_cast<void>(mapped[0]);
+      },
+      ::testing::ExitedWithCode(9), "");
+}
+
+TEST_F(PackCacheTest, ADamagedFileIsNotPutInPlace) {
+  const Weights packed = load(&*cache_);
+  write(packed);
+  const fs::path file = files().at(0);
+  std::string bytes = read_text_file(file, 1U << 30);
+  char& last = bytes[bytes.size() - 5000];
+  last = static_cast<char>(last ^ 1);
+  std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+  EXPECT_FALSE(cache_->adopt(packed.fingerprint, *packed.region, [] {}));
+  expect_same(load(nullptr), packed);
 }
 
 TEST_F(PackCacheTest, SmallPacksGetNoFile) {
@@ -204,7 +304,7 @@ TEST_F(PackCacheTest, TheLongestUnusedGoesFirst) {
   for (int i = 0; i < 2; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     if (i == 1) {
-      EXPECT_TRUE(cache_->find(prints[0]));  // the first is used again: the second goes
+      EXPECT_TRUE(cache_->find(prints[0], pool_));  // the first is used again: the second goes
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     const fs::path copy = folder_ / "copy.gguf";
@@ -216,9 +316,9 @@ TEST_F(PackCacheTest, TheLongestUnusedGoesFirst) {
     prints.push_back(weights.fingerprint);
   }
   EXPECT_EQ(files().size(), 2U);
-  EXPECT_TRUE(cache_->find(prints[0]));
-  EXPECT_FALSE(cache_->find(prints[1]));
-  EXPECT_TRUE(cache_->find(prints[2]));
+  EXPECT_TRUE(cache_->find(prints[0], pool_));
+  EXPECT_FALSE(cache_->find(prints[1], pool_));
+  EXPECT_TRUE(cache_->find(prints[2], pool_));
 
   cache_.emplace(folder_ / "cache", PackCache::Limits{.least_bytes = 0, .most_bytes = size / 2});
   const Weights weights = load(nullptr);
