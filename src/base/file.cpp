@@ -22,6 +22,10 @@ Error io_error(const std::filesystem::path& path, const std::string& action) {
 
 }  // namespace
 
+void Descriptor::close() {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
 FileReader::FileReader(const std::filesystem::path& path) : path_(path) {
   // Without waiting: a pipe that nobody writes to is no file either.
   fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);

@@ -14,6 +14,20 @@
 
 namespace exa {
 
+// A file descriptor that closes itself; below 0: none.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  ~Descriptor() { close(); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+  void close();
+
+ private:
+  int fd_;
+};
+
 class FileReader {
  public:
   // Errors: kIo where the file is missing, a folder, or cannot be opened.

@@ -5,7 +5,9 @@
 // Source: kernels specification 3.6 (epoch counter, spin then park, affinity- and cgroup-aware).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <type_traits>
 
@@ -55,6 +57,24 @@ class ThreadPool {
  private:
   struct State;
   std::unique_ptr<State> state_;
+};
+
+// The first of the errors that workers meet, for the thread that waits for them. capture() may be called by
+// several threads at once, the rest when they are done or where an old answer does no harm.
+class FirstError {
+ public:
+  bool seen() const { return seen_.load(std::memory_order_relaxed); }
+  // In a catch block.
+  void capture() {
+    if (!seen_.exchange(true)) error_ = std::current_exception();
+  }
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  std::atomic<bool> seen_{false};
+  std::exception_ptr error_;
 };
 
 }  // namespace exa

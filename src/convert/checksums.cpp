@@ -7,8 +7,6 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <exception>
-#include <mutex>
 
 #include "base/crc32c.h"
 #include "base/error.h"
@@ -127,8 +125,7 @@ ModelSums checksum_model(const Checkpoint& checkpoint, int n_threads) {
   ModelSums model{checkpoint.has_foreign_crc32c(), std::vector<FileSums>(files.size()),
                   std::vector<TensorSums>(tensors.size())};
   std::atomic<std::size_t> next = 0;
-  std::mutex mutex;
-  std::exception_ptr error;
+  FirstError error;
   ThreadPool pool(n_threads);
   pool.parallel([&](int, int) {
     try {
@@ -140,12 +137,11 @@ ModelSums checksum_model(const Checkpoint& checkpoint, int n_threads) {
         }
       }
     } catch (...) {
-      const std::lock_guard lock(mutex);
-      if (!error) error = std::current_exception();
+      error.capture();
       next = files.size() + tensors.size();
     }
   });
-  if (error) std::rethrow_exception(error);
+  error.rethrow();
   return model;
 }
 

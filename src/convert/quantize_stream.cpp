@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cmath>
 #include <condition_variable>
-#include <exception>
 #include <memory>
 #include <mutex>
 
@@ -46,15 +45,15 @@ class Work {
         append(*stretch, hands.blocks);
       }
     } catch (...) {
+      error_.capture();
       const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
       stopped_ = true;
       turn_.notify_all();
     }
   }
 
   void finish() const {
-    if (error_) std::rethrow_exception(error_);
+    error_.rethrow();
   }
 
  private:
@@ -188,7 +187,7 @@ class Work {
   std::size_t next_ = 0;
   std::uint64_t next_row_ = 0;
   bool stopped_ = false;
-  std::exception_ptr error_;
+  FirstError error_;
 
   std::mutex importance_mutex_;
   std::size_t importance_tensor_ = 0;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
 #include <mutex>
 #include <string>
 
@@ -41,14 +40,14 @@ class Stream {
         write(i, bytes, values);
       }
     } catch (...) {
+      error_.capture();
       const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
       stopped_ = true;
     }
   }
 
   void finish() const {
-    if (error_) std::rethrow_exception(error_);
+    error_.rethrow();
   }
 
  private:
@@ -105,7 +104,7 @@ class Stream {
   std::mutex mutex_;
   std::size_t next_ = 0;
   std::atomic<bool> stopped_ = false;
-  std::exception_ptr error_;
+  FirstError error_;
 };
 
 }  // namespace

@@ -61,10 +61,6 @@ const Grammar& BoundGrammar::grammar() const {
   return impl_->grammar;
 }
 
-std::size_t BoundGrammar::n_masks_made() const {
-  return impl_->cache.n_made();
-}
-
 struct GrammarState::Impl {
   Impl(std::shared_ptr<BoundGrammar> g, grammar::RuleId rule)
       : bound(std::move(g)),

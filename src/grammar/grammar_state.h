@@ -22,8 +22,6 @@ class BoundGrammar {
 
   const TokenMasks& vocabulary() const;
   const Grammar& grammar() const;
-  // State masks worked out so far, all together.
-  std::size_t n_masks_made() const;
 
  private:
   friend class GrammarState;

@@ -39,7 +39,6 @@ class Machine {
   std::size_t n_states() const { return info_.size(); }
   // Rule 0; the first that the root calls is rule 1.
   static constexpr RuleId kRoot = 0;
-  std::size_t n_rules() const { return rules_.size(); }
   const RuleInfo& rule(RuleId id) const { return rules_[id]; }
   RuleId rule_of(StateId s) const { return info_[s].rule; }
 

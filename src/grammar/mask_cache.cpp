@@ -42,7 +42,6 @@ std::shared_ptr<const StateMask> MaskCache::find_key(StateId state, std::uint32_
   const auto known = masks_.find(key);
   if (known != masks_.end()) return known->second;
   auto mask = make(state, count);
-  ++n_made_;
   bytes_ += mask->bytes();
   while (bytes_ > most_bytes_ && !order_.empty()) {
     const auto oldest = masks_.find(order_.front());

@@ -38,7 +38,6 @@ class MaskCache {
   std::uint32_t margin() const { return margin_; }
   std::shared_ptr<const StateMask> find(const Config& config);
 
-  std::size_t n_made() const { return n_made_; }
 
  private:
   using Key = std::uint64_t;  // state, count
@@ -59,7 +58,6 @@ class MaskCache {
   std::unordered_map<Key, std::shared_ptr<const StateMask>> masks_;
   std::deque<Key> order_;  // oldest first
   std::size_t bytes_ = 0;
-  std::size_t n_made_ = 0;
 };
 
 }  // namespace exa::grammar

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file.h"
 
 namespace exa {
 namespace {
@@ -37,22 +38,6 @@ struct Reply {
   Kind kind;
   ErrorKind error;
   std::uint32_t message_bytes;
-};
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  int get() const { return fd_; }
-  void close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-
- private:
-  int fd_;
 };
 
 Error system_error(const std::string& what) {

@@ -39,22 +39,6 @@ std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
   return (a + b - 1) / b;
 }
 
-// The first error of a job's workers, carried to the caller.
-class FirstError {
- public:
-  bool seen() const { return seen_.load(std::memory_order_relaxed); }
-  void capture() {
-    if (!seen_.exchange(true)) error_ = std::current_exception();
-  }
-  void rethrow() const {
-    if (error_) std::rethrow_exception(error_);
-  }
-
- private:
-  std::atomic<bool> seen_{false};
-  std::exception_ptr error_;
-};
-
 void grow(Buffer& buffer, std::size_t n_bytes) {
   if (buffer.size_bytes() < n_bytes) buffer = Buffer(n_bytes);
 }

@@ -50,20 +50,10 @@ class Description {
   std::string bytes_;
 };
 
-class Descriptor {
- public:
-  explicit Descriptor(const fs::path& path)
-      : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
+// Below 0 for what cannot be opened, and for links.
+int open_own(const fs::path& path) {
+  return ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
 
 std::uint64_t round_up(std::uint64_t n, std::uint64_t step) {
   return (n + step - 1) / step * step;
@@ -301,7 +291,7 @@ fs::path PackCache::path(const PackFingerprint& fingerprint) const {
 
 std::optional<PackCache::Hit> PackCache::find(const PackFingerprint& fingerprint, ThreadPool& pool) const {
   const fs::path file = path(fingerprint);
-  const Descriptor descriptor(file);
+  const Descriptor descriptor(open_own(file));
   if (descriptor.get() < 0) return std::nullopt;
   try {
     std::optional<Described> described = describe(descriptor.get(), file, fingerprint);
@@ -330,7 +320,7 @@ void PackCache::remove(const PackFingerprint& fingerprint) const {
 bool PackCache::adopt(const PackFingerprint& fingerprint, Region& region,
                       const std::function<void()>& between) const {
   const fs::path file = path(fingerprint);
-  const Descriptor descriptor(file);
+  const Descriptor descriptor(open_own(file));
   if (descriptor.get() < 0) return false;
   try {
     const std::optional<Described> described = describe(descriptor.get(), file, fingerprint);

@@ -5,6 +5,7 @@
 
 #include "base/threads.h"
 #include "cli/flags/byte_size.h"
+#include "cli/flags/threads_flag.h"
 #include "convert/hf_to_gguf.h"
 
 namespace exa {
@@ -50,8 +51,7 @@ void add_convert(CLI::App& app) {
       ->excludes(mmproj);
   command->add_option("--split-size", options->split_size, "Largest size of a shard, such as 4G");
   command->add_flag("--no-mtp", options->no_mtp, "Leave the drafting layers out");
-  command->add_option("-t,--threads", options->convert.n_threads, "Threads (default: physical cores)")
-      ->check(CLI::Range(1, 64));
+  add_threads_flag(*command, options->convert.n_threads, 64);
   command->callback([options] { run_convert(*options); });
 }
 

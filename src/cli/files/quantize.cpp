@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/threads.h"
+#include "cli/flags/threads_flag.h"
 #include "cli/terminal/streams.h"
 #include "convert/quantize_file.h"
 
@@ -127,8 +128,7 @@ void add_quantize(CLI::App& app) {
   command->add_flag("--allow-requantize", options->quantize.allow_requantize,
                     "Keep tensors that are quantized already and would get no smaller, instead of refusing them");
   command->add_flag("--dry-run", options->dry_run, "Print tensors, types and sizes; write nothing");
-  command->add_option("-t,--threads", options->quantize.n_threads, "Threads (default: physical cores)")
-      ->check(CLI::Range(1, 256));
+  add_threads_flag(*command, options->quantize.n_threads, 256);
   command->callback([options] { run_quantize(*options); });
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/threads.h"
 #include "cli/flags/byte_size.h"
+#include "cli/flags/threads_flag.h"
 #include "convert/gguf_copy.h"
 
 namespace exa {
@@ -25,8 +26,7 @@ void run_copy(SplitFlags& options) {
 CLI::App* add_copy(CLI::App& app, const char* name, const char* what,
                    const std::shared_ptr<SplitFlags>& options) {
   CLI::App* command = app.add_subcommand(name, what);
-  command->add_option("-t,--threads", options->copy.n_threads, "Threads (default: physical cores)")
-      ->check(CLI::Range(1, 64));
+  add_threads_flag(*command, options->copy.n_threads, 64);
   command->callback([options] { run_copy(*options); });
   return command;
 }

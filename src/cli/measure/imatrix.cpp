@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -21,6 +20,8 @@
 #include "base/threads.h"
 #include "chat/prompt.h"
 #include "cli/flags/model_flag.h"
+#include "cli/flags/threads_flag.h"
+#include "cli/terminal/streams.h"
 #include "convert/imatrix_file.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
@@ -159,8 +160,8 @@ void run_imatrix(const ImatrixOptions& options) {
     const std::size_t begin = chunk * context;
     score(decoder, cache, std::span(ids).subspan(begin, std::min(context, ids.size() - begin)), {},
           options.context, [](std::size_t, std::span<const float>) {});
-    std::cerr << fmt::format("[{:>4}/{}] {} tokens\n", chunk + 1, n_chunks,
-                             std::min(begin + context, ids.size()));
+    write_note(
+        fmt::format("[{:>4}/{}] {} tokens\n", chunk + 1, n_chunks, std::min(begin + context, ids.size())));
   }
   write_imatrix(options.output, {.datasets = {options.text.filename().string()},
                                  .n_chunks = static_cast<std::uint32_t>(n_chunks),
@@ -186,8 +187,7 @@ void add_imatrix(CLI::App& app) {
       ->check(CLI::Range(8, 8192));
   command->add_option("--chunks", options->n_chunks, "At most so many chunks (default: the whole text)")
       ->check(CLI::Range(1, 1 << 30));
-  command->add_option("-t,--threads", options->n_threads, "Threads (default: physical cores)")
-      ->check(CLI::Range(1, 1024));
+  add_threads_flag(*command, options->n_threads);
   command->callback([options] { run_imatrix(*options); });
 }
 

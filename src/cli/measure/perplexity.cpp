@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -20,8 +19,10 @@
 #include "base/threads.h"
 #include "cli/flags/model_flag.h"
 #include "cli/flags/prompt_path.h"
+#include "cli/flags/threads_flag.h"
 #include "cli/measure/kl_base.h"
 #include "cli/measure/prompt_backend.h"
+#include "cli/terminal/streams.h"
 #include "engine/prompt_path.h"
 #include "formats/arrays.h"
 #include "formats/checkpoint.h"
@@ -132,7 +133,7 @@ void print(const Measured& m, bool json) {
     out["median_kl"] = quantile(0.5);
     out["same_top"] = same_top;
   }
-  std::cout << (json ? out.dump(2) + "\n" : text);
+  write_out(json ? out.dump(2) + "\n" : text);
 }
 
 void run_perplexity(const PerplexityOptions& options) {
@@ -196,9 +197,8 @@ void run_perplexity(const PerplexityOptions& options) {
           }
         },
         prompt_role(options.prompt_path));
-    std::cerr << fmt::format("[{}]{:.4f}{}", chunk + 1, std::exp(measured.nll.value()),
-                             chunk + 1 < n_chunks ? "," : "\n")
-              << std::flush;
+    write_note(fmt::format("[{}]{:.4f}{}", chunk + 1, std::exp(measured.nll.value()),
+                           chunk + 1 < n_chunks ? "," : "\n"));
   }
   if (save) save->commit();
   print(measured, options.json);
@@ -219,8 +219,7 @@ void add_perplexity(CLI::App& app) {
       ->check(CLI::Range(8, 1 << 20));
   command->add_option("--chunks", options->n_chunks, "At most so many contexts (default: the whole text)")
       ->check(CLI::Range(1, 1 << 30));
-  command->add_option("-t,--threads", options->n_threads, "Threads (default: physical cores)")
-      ->check(CLI::Range(1, 1024));
+  add_threads_flag(*command, options->n_threads);
   add_prompt_path_flags(*command, options->prompt_path);
   command->add_flag("--json", options->json, "One JSON object on stdout");
   command->callback([options] { run_perplexity(*options); });

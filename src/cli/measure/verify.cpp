@@ -18,6 +18,7 @@
 #include "base/threads.h"
 #include "chat/tags.h"
 #include "cli/flags/model_flag.h"
+#include "cli/flags/threads_flag.h"
 #include "cli/measure/verify_pictures.h"
 #include "cli/measure/verify_report.h"
 #include "formats/arrays.h"
@@ -424,8 +425,7 @@ void add_verify(CLI::App& app) {
                       "A .gguf file with the vision tower, where the model has none");
   command->add_option("--images", options->images,
                       "Folder of the reference's pictures 0.png, 1.png, … (default: images beside it)");
-  command->add_option("-t,--threads", options->n_threads, "Threads (default: physical cores)")
-      ->check(CLI::Range(1, 1024));
+  add_threads_flag(*command, options->n_threads);
   command->add_flag("--json", options->json, "One JSON object instead of a table");
   command->callback([options] { run_verify(*options); });
 }

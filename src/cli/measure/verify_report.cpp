@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <iostream>
 #include <nlohmann/json.hpp>
+
+#include "cli/terminal/streams.h"
 
 namespace exa {
 namespace {
@@ -57,39 +58,41 @@ nlohmann::ordered_json to_json(const Report& report) {
 }  // namespace
 
 void print(const Report& report) {
-  fmt::print("{:<12} {:<11} {:<10} {:>5} {:>10} {:>10} {:>9}  {}\n", "case", "precision", "role", "rows",
-             "max |d|", "mean KL", "top-1", "verdict");
+  write_out(fmt::format("{:<12} {:<11} {:<10} {:>5} {:>10} {:>10} {:>9}  {}\n", "case", "precision", "role",
+                        "rows", "max |d|", "mean KL", "top-1", "verdict"));
   for (const Outcome& o : report.outcomes) {
     const char* const verdict = !o.passed ? "-" : *o.passed ? "ok" : "FAILED";
     if (o.greedy_compared) {
-      fmt::print("{:<12} {:<11} {:<10} {:>5} greedy tokens equal: {} of {} compared  {}\n", o.case_name,
-                 o.precision, o.role, "", *o.greedy_equal, *o.greedy_compared, verdict);
+      write_out(fmt::format("{:<12} {:<11} {:<10} {:>5} greedy tokens equal: {} of {} compared  {}\n",
+                            o.case_name, o.precision, o.role, "", *o.greedy_equal, *o.greedy_compared,
+                            verdict));
       continue;
     }
     if (o.tower) {
-      fmt::print("{:<12} {:<11} {:<10} {:>5} {:>10.2e} relative RMS {:.2e}  {}\n", o.case_name, o.precision,
-                 o.role, "", o.tower->max_abs, o.tower->relative_rms, verdict);
+      write_out(fmt::format("{:<12} {:<11} {:<10} {:>5} {:>10.2e} relative RMS {:.2e}  {}\n", o.case_name,
+                            o.precision, o.role, "", o.tower->max_abs, o.tower->relative_rms, verdict));
       continue;
     }
-    fmt::print("{:<12} {:<11} {:<10} {:>5} {:>10.2e} {:>10.2e} {:>9}  {}\n", o.case_name, o.precision, o.role,
-               o.logits.n_rows, o.logits.max_abs, o.logits.mean_kl(),
-               fmt::format("{}/{}", o.logits.top1_equal, o.logits.n_rows), verdict);
+    write_out(fmt::format("{:<12} {:<11} {:<10} {:>5} {:>10.2e} {:>10.2e} {:>9}  {}\n", o.case_name,
+                          o.precision, o.role, o.logits.n_rows, o.logits.max_abs, o.logits.mean_kl(),
+                          fmt::format("{}/{}", o.logits.top1_equal, o.logits.n_rows), verdict));
     if (o.hidden_max_relative)
-      fmt::print("{:<12} hidden states: max relative difference {:.2e}\n", "", *o.hidden_max_relative);
+      write_out(
+          fmt::format("{:<12} hidden states: max relative difference {:.2e}\n", "", *o.hidden_max_relative));
   }
   for (const Report::Pooled& p : report.pooled) {
     const bool exact = p.precision == "exact";
-    fmt::print("{:<12} {:<11} {:<10} {:>5} {} {:.2e}, tolerance {:.0e}  {}\n",
-               p.rows == "all" ? "all rows" : "pictures", p.precision, p.role, p.logits.n_rows,
-               exact ? "max |d|" : "mean KL", exact ? p.logits.max_abs : p.logits.mean_kl(), p.tolerance,
-               p.passed ? "ok" : "FAILED");
+    write_out(fmt::format("{:<12} {:<11} {:<10} {:>5} {} {:.2e}, tolerance {:.0e}  {}\n",
+                          p.rows == "all" ? "all rows" : "pictures", p.precision, p.role, p.logits.n_rows,
+                          exact ? "max |d|" : "mean KL", exact ? p.logits.max_abs : p.logits.mean_kl(),
+                          p.tolerance, p.passed ? "ok" : "FAILED"));
   }
-  for (const auto& [name, why] : report.skipped) fmt::print("{:<12} skipped: {}\n", name, why);
-  fmt::print("{}\n", report.passed ? "passed" : "FAILED");
+  for (const auto& [name, why] : report.skipped) write_out(fmt::format("{:<12} skipped: {}\n", name, why));
+  write_out(fmt::format("{}\n", report.passed ? "passed" : "FAILED"));
 }
 
 void print_json(const Report& report) {
-  std::cout << to_json(report).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << '\n';
+  write_out(to_json(report).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace exa

@@ -15,8 +15,10 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/threads.h"
+#include "cli/flags/image_flags.h"
 #include "cli/flags/model_flag.h"
 #include "cli/flags/named_files.h"
+#include "cli/flags/threads_flag.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/streams.h"
 #include "exaone/engine.h"
@@ -170,24 +172,8 @@ void add_embed_image(CLI::App& app) {
   command->add_flag("--video", options->video, "The pictures are the frames of one video");
   command->add_flag("-v,--verbose", options->verbose, "Say what the steps took, on standard error");
   command->add_flag("--exact", options->exact, "Weights and activations in fp32");
-  command
-      ->add_option("--image-min-tokens", options->min_tokens,
-                   "Fewest tokens of a picture (default: the model's)")
-      ->check(CLI::Range(std::int64_t{1}, kMostImageTokens));
-  command
-      ->add_option("--image-max-tokens", options->max_tokens,
-                   "Most tokens of a picture (default: the model's)")
-      ->check(CLI::Range(std::int64_t{1}, kMostImageTokens));
-  command
-      ->add_option("--image-jail", options->jail,
-                   "Decode pictures in a process without rights: auto (as far as the system can), on or off")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, ImageJailMode>{{"auto", ImageJailMode::kAuto},
-                                                                               {"on", ImageJailMode::kOn},
-                                                                               {"off", ImageJailMode::kOff}})
-                      .description("{auto,on,off}"))
-      ->type_name("TEXT");
-  command->add_option("-t,--threads", options->n_threads, "Threads (default: physical cores)")
-      ->check(CLI::Range(1, 1024));
+  add_image_flags(*command, options->min_tokens, options->max_tokens, options->jail);
+  add_threads_flag(*command, options->n_threads);
   command->callback([options] { run_embed_image(*options); });
 }
 

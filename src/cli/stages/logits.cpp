@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/threads.h"
 #include "cli/flags/model_flag.h"
+#include "cli/flags/threads_flag.h"
 #include "formats/arrays.h"
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
@@ -100,8 +101,7 @@ void add_logits(CLI::App& app) {
   command->add_option("--input", options->input, "safetensors with ids i32 [T], optionally positions i32 [n]")
       ->required();
   command->add_option("--output", options->output, "safetensors to write: logits f32 [n, vocab]")->required();
-  command->add_option("-t,--threads", options->n_threads, "Threads (default: physical cores)")
-      ->check(CLI::Range(1, 1024));
+  add_threads_flag(*command, options->n_threads);
   command->add_option("--chunk", options->chunk, "Rows computed together (default 512)")
       ->check(CLI::Range(1, 8192));
   command->add_option("--as", options->role, "Compute all rows as prompt rows or as generated rows")

@@ -9,6 +9,7 @@
 
 #include "base/progress.h"
 #include "cli/flags/cache_types.h"
+#include "cli/flags/image_flags.h"
 #include "cli/flags/model_flag.h"
 #include "cli/flags/named_files.h"
 #include "cli/flags/prompt_path.h"
@@ -45,26 +46,10 @@ Think to_think(const std::string& word) {
 }
 
 void add_vision_flags(CLI::App& command, ModelFlags& flags) {
-  constexpr std::int64_t kMostTokens = 16384;
   command
       .add_option("--mmproj", flags.mmproj, "A .gguf file with the vision tower, where the model has none")
       ->type_name("FILE");
-  command
-      .add_option("--image-min-tokens", flags.image_min_tokens,
-                  "Fewest tokens of a picture (default: the model's)")
-      ->check(CLI::Range(std::int64_t{1}, kMostTokens));
-  command
-      .add_option("--image-max-tokens", flags.image_max_tokens,
-                  "Most tokens of a picture (default: the model's)")
-      ->check(CLI::Range(std::int64_t{1}, kMostTokens));
-  command
-      .add_option("--image-jail", flags.image_jail,
-                  "Decode pictures in a process without rights: auto (as far as the system can), on or off")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, Jail>{
-                                              {"auto", Jail::kAuto}, {"on", Jail::kOn}, {"off", Jail::kOff}})
-                      .description("{auto,on,off}"))
-      ->type_name("TEXT")
-      ->default_str("auto");
+  add_image_flags(command, flags.image_min_tokens, flags.image_max_tokens, flags.image_jail);
 }
 
 }  // namespace

@@ -29,21 +29,6 @@ constexpr std::size_t kMostOutput = std::size_t{1} << 20;
   throw Error(ErrorKind::kIo, std::strerror(reason), where);
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  void close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-
- private:
-  int fd_;
-};
-
 // Ctrl-C is for the program that has the terminal.
 class LeaveInterruptsAlone {
  public:
