@@ -37,6 +37,15 @@ void* operator new(std::size_t n) {
   return block;
 }
 
+// std::stable_sort takes its buffer from this one; a sanitizer's own would not match the delete below.
+void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
+  try {
+    return operator new(n);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
 void operator delete(void* block) noexcept {
   if (block == nullptr) return;
   held.fetch_sub(::malloc_usable_size(block));
